@@ -1,0 +1,69 @@
+#!/bin/sh
+# Installs the programs and Python environments that the tests drive. Run by `make test`; safe to run again.
+#
+# Without root or apt it installs nothing with apt and says what is missing: the tests that need it then skip loudly.
+# With SALLYPORT_TEST_REQUIRE_ALL=1 (as in .ci/run) anything missing is a failure.
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+venvs=${SALLYPORT_TEST_VENVS:-$here/target/venv}
+PATH=$PATH:/usr/sbin:/sbin
+require=${SALLYPORT_TEST_REQUIRE_ALL:-0}
+
+# program:package, the program as the tests look for it.
+wanted="ssh:openssh-client sshd:openssh-server sftp-server:openssh-sftp-server plink:putty-tools dbclient:dropbear-bin
+sshpass:sshpass rsync:rsync expect:expect vtysh:frr promtool:prometheus strace:strace ip:iproute2 openssl:openssl curl:curl asciinema:asciinema"
+
+have() {
+    case $1 in
+        sftp-server) [ -x /usr/lib/openssh/sftp-server ] || [ -x /usr/libexec/openssh/sftp-server ] || [ -x /usr/lib/ssh/sftp-server ] ;;
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+missing() {
+    for pair in $wanted; do
+        have "${pair%%:*}" || printf '%s ' "${pair#*:}"
+    done
+}
+
+packages=$(missing)
+if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "test-setup: installing $packages"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # One by one after a failure: a package that this distribution lacks must not keep the others out.
+    # shellcheck disable=SC2086
+    apt-get install -y -qq --no-install-recommends $packages >/dev/null || for package in $packages; do
+        apt-get install -y -qq --no-install-recommends "$package" >/dev/null || true
+    done
+fi
+
+# One environment per requirements file: NAME from tests/requirements-NAME.txt. A stamp tells whether it is current.
+lacking=$(missing)
+for file in "$here"/tests/requirements-*.txt; do
+    name=$(basename "$file" .txt)
+    name=${name#requirements-}
+    stamp=$venvs/$name/.installed
+    if cmp -s "$file" "$stamp" 2>/dev/null && "$venvs/$name/bin/python" -c '' 2>/dev/null; then
+        continue
+    fi
+    echo "test-setup: python environment $name"
+    rm -rf "${venvs:?}/$name"
+    mkdir -p "$venvs"
+    if python3 -m venv "$venvs/$name" && "$venvs/$name/bin/pip" install -q --disable-pip-version-check -r "$file"; then
+        cp "$file" "$stamp"
+    else
+        rm -rf "${venvs:?}/$name"
+        lacking="$lacking python:$name "
+    fi
+done
+
+if [ -n "$lacking" ]; then
+    echo "test-setup: NOT AVAILABLE: $lacking" >&2
+    if [ "$require" = 1 ]; then
+        exit 1
+    fi
+    echo "test-setup: tests that need these will skip, and say so" >&2
+fi
+echo "test-setup: ready"

@@ -1,0 +1,214 @@
+//! The doors: listeners, limits, the PROXY protocol and TLS. A handshake never runs in an accept loop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::protocol::{Client, Entry, Protocol};
+use super::{Access, Doors, clock, proxy};
+use crate::domain::{Door, ElementName, Event, RefusalStage};
+use crate::element::ReadAhead;
+use crate::identity::tls;
+
+/// The addresses that the doors listen on, once they do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Addresses {
+    /// The mTLS door.
+    pub mtls: Option<SocketAddr>,
+    /// The SSH door.
+    pub ssh: Option<SocketAddr>,
+}
+
+/// Listeners that are bound and not served yet.
+#[derive(Debug)]
+pub struct Bound {
+    mtls: Option<TcpListener>,
+    ssh: Option<TcpListener>,
+}
+
+/// Binds the doors.
+///
+/// # Errors
+/// An address that cannot be had, with the door's name.
+pub async fn bind(doors: &Doors) -> Result<(Bound, Addresses), String> {
+    let mut bound = Bound { mtls: None, ssh: None };
+    let mut addresses = Addresses::default();
+    for (name, wanted, listener, address) in [
+        ("mtls", doors.mtls, &mut bound.mtls, &mut addresses.mtls),
+        ("ssh", doors.ssh, &mut bound.ssh, &mut addresses.ssh),
+    ] {
+        let Some(wanted) = wanted else { continue };
+        let failed = |e: io::Error| format!("doors.{name}.listen: cannot listen on {wanted}: {e}");
+        let taken = TcpListener::bind(wanted).await.map_err(failed)?;
+        *address = Some(taken.local_addr().map_err(failed)?);
+        *listener = Some(taken);
+    }
+    Ok((bound, addresses))
+}
+
+/// Serves the doors until the gateway drains. `protocols` are those of the registry; the first is SSH's, which also serves the SSH door.
+pub async fn serve(access: Arc<Access>, bound: Bound, doors: Doors, protocols: Vec<&'static dyn Protocol>) {
+    let alpn: Vec<&[u8]> = protocols.iter().map(|p| p.alpn()).collect();
+    let entrance = Arc::new(Entrance {
+        tls: TlsAcceptor::from(tls::server_config(access.trust().clone(), &alpn)),
+        connections: Semaphore::new(access.limits().connections_max),
+        proxy_peers: doors.proxy_peers,
+        access,
+        protocols,
+    });
+    entrance.access.metrics().ready.set(1);
+    tokio::select! {
+        () = entrance.clone().accept(bound.mtls, Door::Mtls) => {}
+        () = entrance.clone().accept(bound.ssh, Door::Ssh) => {}
+        () = clock::watch_for_jumps(entrance.access.jumps.clone()) => {}
+        () = entrance.access.draining().cancelled() => {}
+    }
+}
+
+/// What the doors share.
+struct Entrance {
+    access: Arc<Access>,
+    tls: TlsAcceptor,
+    connections: Semaphore,
+    proxy_peers: Vec<IpNet>,
+    protocols: Vec<&'static dyn Protocol>,
+}
+
+/// Why a client was turned away at the door.
+struct TurnedAway {
+    stage: RefusalStage,
+    identity: Option<String>,
+    reason: String,
+}
+
+impl Entrance {
+    async fn accept(self: Arc<Self>, listener: Option<TcpListener>, door: Door) {
+        let Some(listener) = listener else { return std::future::pending().await };
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let entrance = self.clone();
+                    self.access.tasks().spawn(async move { entrance.client(stream, peer, door).await });
+                }
+                Err(error) => {
+                    // Out of descriptors, mostly: wait for some to come back instead of spinning.
+                    tracing::warn!(%error, door = door.as_str(), "Cannot accept.");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    async fn client(&self, stream: TcpStream, peer: SocketAddr, door: Door) {
+        let access = &self.access;
+        access.metrics().connections.with_label_values(&[door.as_str()]).inc();
+        let mut source = peer;
+        if let Err(away) = self.admit(stream, &mut source, door).await {
+            access.metrics().refusals.with_label_values(&[stage_name(away.stage)]).inc();
+            tracing::info!(door = door.as_str(), %source, reason = away.reason, "Refused.");
+            let TurnedAway { stage, identity, reason } = away;
+            access.report_refusal(Event::Refused { door, stage, source: Some(source), identity, reason }).await;
+        }
+    }
+
+    /// Takes one client through the door and serves it.
+    async fn admit(&self, mut stream: TcpStream, source: &mut SocketAddr, door: Door) -> Result<(), TurnedAway> {
+        let access = &self.access;
+        let away = |stage, reason: String| TurnedAway { stage, identity: None, reason };
+        stream.set_nodelay(true).map_err(|e| away(RefusalStage::Accept, e.to_string()))?;
+        let Ok(_place) = self.connections.try_acquire() else {
+            let reason = "the gateway has as many connections as limits.connections_max allows".to_owned();
+            return Err(away(RefusalStage::Accept, reason));
+        };
+        let deadline = tokio::time::Instant::now() + access.limits().handshake_timeout;
+        if self.proxy_peers.iter().any(|net| net.contains(&source.ip())) {
+            let header = tokio::time::timeout_at(deadline, proxy::read_source(&mut stream, *source));
+            *source = match header.await {
+                Ok(Ok(source)) => source,
+                Ok(Err(error)) => return Err(away(RefusalStage::Accept, error.to_string())),
+                Err(_) => return Err(away(RefusalStage::Accept, "no PROXY header in time".to_owned())),
+            };
+        }
+        let Some(_counted) = access.counters.source(source.ip(), access.limits()) else {
+            let reason =
+                "the source has too many connections; limits.connections_per_source_max allows no more".to_owned();
+            return Err(away(RefusalStage::Accept, reason));
+        };
+        let stream = ReadAhead::new(stream);
+        match door {
+            Door::Mtls => {
+                let (client, protocol) = self.handshake(stream, *source, deadline).await?;
+                protocol.serve(access.clone(), client).await;
+            }
+            Door::Ssh | Door::Local => {
+                let Some(protocol) = self.protocols.first() else { return Ok(()) };
+                protocol
+                    .serve(
+                        access.clone(),
+                        Client { stream: Box::new(stream), entry: Entry::Unidentified { peer: *source } },
+                    )
+                    .await;
+            }
+        }
+        Ok(())
+    }
+
+    /// TLS: who, by the client certificate; which element, by SNI; which protocol, by ALPN.
+    async fn handshake(
+        &self,
+        stream: ReadAhead<TcpStream>,
+        source: SocketAddr,
+        deadline: tokio::time::Instant,
+    ) -> Result<(Client, &'static dyn Protocol), TurnedAway> {
+        let access = &self.access;
+        let away = |reason: String| TurnedAway { stage: RefusalStage::Tls, identity: None, reason };
+        let handshake = async {
+            let _slot = access.handshake_slot(Door::Mtls, source.ip()).await.map_err(away)?;
+            self.tls.accept(stream).await.map_err(|e| away(format!("the TLS handshake failed: {e}")))
+        };
+        let stream = tokio::time::timeout_at(deadline, handshake)
+            .await
+            .map_err(|_| away("no TLS handshake in time".to_owned()))??;
+        let (_, connection) = stream.get_ref();
+        let verified = tls::verify(connection, source, access.trust(), access.locks(), clock::now())
+            .map_err(|e| away(e.to_string()))?;
+        let away = |reason: String| TurnedAway {
+            stage: RefusalStage::Tls,
+            identity: Some(verified.identity().to_string()),
+            reason,
+        };
+        let protocol = self.protocols.iter().find(|p| Some(p.alpn()) == connection.alpn_protocol());
+        let Some(protocol) = protocol else {
+            return Err(away("no protocol was named; offer `ssh` by ALPN".to_owned()));
+        };
+        let Some(element) = connection.server_name().and_then(|sni| self.element_of(sni)) else {
+            return Err(away(format!("no element was named; send `<element>.{}` by SNI", access.domain())));
+        };
+        Ok((
+            Client { stream: Box::new(stream), entry: Entry::Identified { verified: Arc::new(verified), element } },
+            *protocol,
+        ))
+    }
+
+    fn element_of(&self, sni: &str) -> Option<ElementName> {
+        if sni == self.access.domain() {
+            return Some(ElementName::gateway());
+        }
+        sni.strip_suffix(self.access.domain())?.strip_suffix('.')?.parse().ok()
+    }
+}
+
+fn stage_name(stage: RefusalStage) -> &'static str {
+    match stage {
+        RefusalStage::Accept => "accept",
+        RefusalStage::Tls => "tls",
+        RefusalStage::SshAuthentication => "ssh-authentication",
+        RefusalStage::Open => "open",
+    }
+}

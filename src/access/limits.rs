@@ -1,0 +1,199 @@
+//! What a peer may take: counted here, given back when the guard is dropped.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::domain::{Door, ElementName, Identity};
+
+/// Where clients come in.
+#[derive(Debug, Clone, Default)]
+pub struct Doors {
+    /// The mTLS door.
+    pub mtls: Option<SocketAddr>,
+    /// The SSH door; off when absent.
+    pub ssh: Option<SocketAddr>,
+    /// Peers that must speak the PROXY protocol, and whose word for the source address is taken. Nobody else may.
+    pub proxy_peers: Vec<IpNet>,
+}
+
+/// Every limit that a client can push against.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Connections at once from one source address.
+    pub connections_per_source_max: usize,
+    /// Connections at once of one identity.
+    pub connections_per_identity_max: usize,
+    /// Clients that are not identified yet, at once.
+    pub handshakes_max: usize,
+    /// For the PROXY header and the TLS handshake together.
+    pub handshake_timeout: Duration,
+    /// From the first SSH byte to a successful login.
+    pub login_grace: Duration,
+    /// Credentials a client may offer on one connection.
+    pub login_attempts_max: usize,
+    /// Open channels of one SSH connection.
+    pub channels_per_connection_max: usize,
+    /// Bytes from the client that wait for the element, for each channel, before the client's window is closed.
+    pub queue_bytes_max: usize,
+    /// The window given to the client on each channel.
+    pub window_bytes: u32,
+    /// Content of each stream of a command without a terminal that is kept; beyond it only length and digest are.
+    pub bulk_kept_bytes_max: u64,
+    /// A session in which nothing moves for this long ends.
+    pub idle_timeout: Duration,
+    /// How often a silent client is asked whether it is still there.
+    pub keepalive_interval: Duration,
+    /// How long sessions may go on after the gateway was asked to stop.
+    pub drain_grace: Duration,
+    /// Environment variables that are passed on; a `*` at the end stands for any rest.
+    pub environment: Vec<String>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            connections_per_source_max: 10_000,
+            connections_per_identity_max: 10_000,
+            handshakes_max: 256,
+            handshake_timeout: Duration::from_secs(10),
+            login_grace: Duration::from_secs(20),
+            login_attempts_max: 6,
+            channels_per_connection_max: 256,
+            queue_bytes_max: 1 << 20,
+            window_bytes: 2 << 20,
+            bulk_kept_bytes_max: 1 << 20,
+            idle_timeout: Duration::from_secs(1_800),
+            keepalive_interval: Duration::from_secs(60),
+            drain_grace: Duration::from_secs(10),
+            environment: ["LANG", "LC_*", "TZ", "COLORTERM", "NO_COLOR"].map(str::to_owned).into(),
+        }
+    }
+}
+
+impl Limits {
+    /// Whether the environment variable `name` is passed on.
+    pub fn passes_environment(&self, name: &str) -> bool {
+        self.environment.iter().any(|allowed| match allowed.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == allowed,
+        })
+    }
+}
+
+/// Counts by key; a key is forgotten when its count returns to zero.
+#[derive(Debug)]
+struct Counts<K>(Arc<Mutex<HashMap<K, usize>>>);
+
+impl<K: Hash + Eq + Clone> Counts<K> {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(HashMap::new())))
+    }
+
+    fn take(&self, key: &K, max: usize) -> Option<Counted<K>> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(key.clone()).or_insert(0);
+        if *count >= max {
+            if *count == 0 {
+                counts.remove(key);
+            }
+            return None;
+        }
+        *count += 1;
+        Some(Counted { counts: self.0.clone(), key: key.clone() })
+    }
+}
+
+/// One unit of a limit, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Counted<K: Hash + Eq> {
+    counts: Arc<Mutex<HashMap<K, usize>>>,
+    key: K,
+}
+
+impl<K: Hash + Eq> Drop for Counted<K> {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// The counters behind [`Limits`].
+#[derive(Debug)]
+pub(super) struct Counters {
+    strangers: Counts<(Door, IpAddr)>,
+    sources: Counts<IpAddr>,
+    identities: Counts<Identity>,
+    elements: Counts<ElementName>,
+}
+
+impl Counters {
+    pub(super) fn new() -> Self {
+        Self { strangers: Counts::new(), sources: Counts::new(), identities: Counts::new(), elements: Counts::new() }
+    }
+
+    /// A place among those that are not identified yet. One source has at most an eighth of them.
+    pub(super) fn stranger(&self, door: Door, source: IpAddr, limits: &Limits) -> Option<Counted<(Door, IpAddr)>> {
+        self.strangers.take(&(door, network_of(source)), (limits.handshakes_max / 8).max(4))
+    }
+
+    pub(super) fn source(&self, source: IpAddr, limits: &Limits) -> Option<Counted<IpAddr>> {
+        self.sources.take(&network_of(source), limits.connections_per_source_max)
+    }
+
+    pub(super) fn identity(&self, identity: &Identity, limits: &Limits) -> Option<Counted<Identity>> {
+        self.identities.take(identity, limits.connections_per_identity_max)
+    }
+
+    pub(super) fn element(&self, element: &ElementName, max: usize) -> Option<Counted<ElementName>> {
+        self.elements.take(element, max)
+    }
+}
+
+/// The network that one subscriber has: an address of IPv4, a /64 of IPv6.
+fn network_of(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => std::net::Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_come_back_and_keys_are_forgotten() {
+        let counts: Counts<u8> = Counts::new();
+        let (a, b) = (counts.take(&1, 2), counts.take(&1, 2));
+        assert!(a.is_some() && b.is_some() && counts.take(&1, 2).is_none() && counts.take(&2, 2).is_some());
+        drop(a);
+        assert!(counts.take(&1, 2).is_some());
+        drop(b);
+        assert!(counts.take(&1, 0).is_none());
+        assert!(counts.0.lock().expect("not poisoned").is_empty());
+    }
+
+    #[test]
+    fn environment_is_an_allow_list() {
+        let limits = Limits::default();
+        for name in ["LANG", "LC_ALL", "LC_", "TZ"] {
+            assert!(limits.passes_environment(name), "{name}");
+        }
+        for name in ["LD_PRELOAD", "PATH", "LANGUAGE", "lang", "XLC_ALL", "BASH_ENV", "", "LC"] {
+            assert!(!limits.passes_environment(name), "{name}");
+        }
+    }
+}

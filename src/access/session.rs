@@ -1,0 +1,380 @@
+//! A session: one allowed access, from open to close, holding an open recorder.
+
+mod grant;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::limits::Counted;
+use super::live::Entered;
+use super::visit::{denied_event, refused};
+use super::{Access, Refusal, Stop, clock};
+use crate::audit::Receipt;
+use crate::domain::{
+    Action, DecisionFacts, ElementName, Event, Outcome, RequestFacts, SessionFacts, SessionId, Timestamp,
+};
+use crate::identity::Verified;
+use crate::policy::{Ask, Permit, permit};
+use crate::recording::{Frame, Recorder, RecordingError, Store};
+
+pub use grant::Grant;
+
+/// One allowed access. Issued by [`super::Visit::ask`] alone, when the recorder was open and the log had its receipt.
+#[derive(Debug)]
+pub struct Session {
+    access: Arc<Access>,
+    verified: Arc<Verified>,
+    facts: SessionFacts,
+    opening: Mutex<Option<Permit>>,
+    recorder: Recorder,
+    granted: Mutex<BTreeMap<u32, Granted>>,
+    stop: Stop,
+    /// How the last channel was lost, if it was; a session that the client leaves afterwards ended because of that.
+    lost: Mutex<Option<Outcome>>,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    active_at: AtomicI64,
+    dials: tokio::sync::Semaphore,
+    woken: Arc<tokio::sync::Notify>,
+    denials: Mutex<Vec<crate::policy::Denied>>,
+    _receipt: Receipt,
+    _counted: Counted<ElementName>,
+    entered: Mutex<Option<Entered>>,
+}
+
+/// What is allowed on one channel, decided again whenever something changes.
+#[derive(Debug)]
+struct Granted {
+    action: Action,
+    until: Option<Timestamp>,
+    stop: Stop,
+    standing: Option<Arc<dyn Standing>>,
+}
+
+/// What a channel goes on doing under decisions made earlier: files that are open, say.
+pub trait Standing: Send + Sync {
+    /// The actions that must still be allowed.
+    fn actions(&self) -> Vec<Action>;
+}
+
+impl std::fmt::Debug for dyn Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Standing")
+    }
+}
+
+/// Denials of inner actions that may wait to be reported; the recording has every one.
+const DENIALS_MAX: usize = 256;
+/// How many links of one session are dialled at once: an element must not be flooded with half-open logins.
+const DIALS_AT_ONCE: usize = 8;
+
+impl Session {
+    pub(super) async fn open(visit: &super::Visit, permit: Permit, now: Timestamp) -> Result<Arc<Self>, Refusal> {
+        let (access, verified, protocol) = (visit.access(), visit.verified(), visit.protocol());
+        let request = permit.request();
+        let rules = access.rules().current();
+        let Some(element) =
+            rules.inventory.find(&request.element).filter(|e| e.allows_account(&request.account)).cloned()
+        else {
+            refused(access, verified, "the inventory knows no such element or account").await;
+            return Err(Refusal::Unavailable(Outcome::ElementUnreachable));
+        };
+        let Some(counted) = access.counters.element(element.name(), element.sessions_max()) else {
+            refused(access, verified, "the element has as many sessions as its sessions_max allows").await;
+            return Err(Refusal::Unavailable(Outcome::ElementUnreachable));
+        };
+        let id = SessionId::new(now, random());
+        let facts = SessionFacts {
+            session: id,
+            protocol: protocol.to_owned(),
+            request: RequestFacts::from(request),
+            decision: permit.decision().into(),
+            credential: verified.credential().to_owned(),
+            peer: verified.peer(),
+            opened_at: now,
+            recording: Store::path_of(id, now),
+        };
+        let recorder = match create(access, facts.clone()).await {
+            Ok(recorder) => recorder,
+            Err(reason) => {
+                refused(access, verified, &reason).await;
+                return Err(Refusal::Unavailable(Outcome::RecorderFailed));
+            }
+        };
+        let Ok(receipt) = access.append(now, Event::SessionOpened { facts: facts.clone() }).await else {
+            // Best effort: an empty recording of a session that never was; the next start would seal it otherwise.
+            drop(on_disk(access, move || recorder.seal(clock::now(), Outcome::RecorderFailed)).await);
+            return Err(Refusal::Unavailable(Outcome::RecorderFailed));
+        };
+        access.metrics().decisions.with_label_values(&["allow"]).inc();
+        access.metrics().live.with_label_values(&[protocol]).inc();
+        tracing::info!(session = %id, identity = %facts.request.identity, element = %facts.request.element, "Session opened.");
+        let session = Arc::new(Self {
+            access: access.clone(),
+            verified: verified.clone(),
+            facts,
+            opening: Mutex::new(Some(permit)),
+            recorder,
+            granted: Mutex::new(BTreeMap::new()),
+            stop: Stop::new(),
+            lost: Mutex::new(None),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            active_at: AtomicI64::new(now.as_nanos()),
+            dials: tokio::sync::Semaphore::new(DIALS_AT_ONCE),
+            woken: visit.woken().clone(),
+            denials: Mutex::new(Vec::new()),
+            _receipt: receipt,
+            _counted: counted,
+            entered: Mutex::new(None),
+        });
+        let entered = access.live().enter(&session);
+        *session.entered.lock().unwrap_or_else(PoisonError::into_inner) = Some(entered);
+        Ok(session)
+    }
+
+    /// Its facts, as the log has them.
+    pub fn facts(&self) -> &SessionFacts {
+        &self.facts
+    }
+
+    /// Ends the whole session when asked.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// The grant of the action that opened the session.
+    pub(super) fn grant_opening(self: &Arc<Self>, channel: u32) -> Result<Grant, Refusal> {
+        let permit = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match permit {
+            Some(permit) => self.grant(channel, permit),
+            None => Err(Refusal::Unavailable(Outcome::ProtocolError)),
+        }
+    }
+
+    /// Asks for a further channel of the session.
+    pub(super) async fn ask(self: &Arc<Self>, channel: u32, action: &Action) -> Result<Grant, Refusal> {
+        if let Some(outcome) = self.stop.requested() {
+            return Err(Refusal::Unavailable(outcome));
+        }
+        let now = clock::now();
+        match self.decide(action, now) {
+            Ok(permit) => self.grant(channel, permit),
+            Err(denied) => {
+                let decision = DecisionFacts::from(&denied.decision);
+                self.record(&Frame::Decided { channel, action, decision: &decision }).map_err(Refusal::Unavailable)?;
+                denied_event(&self.access, now, &denied, Some(self.facts.session)).await;
+                Err(Refusal::denied(&denied, self.access.rules().current().policy.contact()))
+            }
+        }
+    }
+
+    /// Decides an inner action of a channel: a file operation, say. The decision is with the operating system before this returns.
+    ///
+    /// # Errors
+    /// Denied, or the recorder failed.
+    pub fn allow(&self, channel: u32, action: &Action) -> Result<(), Refusal> {
+        let answer = self.decide(action, clock::now());
+        let decision = match &answer {
+            Ok(permit) => permit.decision(),
+            Err(denied) => &denied.decision,
+        };
+        self.record(&Frame::Decided { channel, action, decision: &decision.into() }).map_err(Refusal::Unavailable)?;
+        match answer {
+            Ok(_) => {
+                self.access.metrics().decisions.with_label_values(&["allow"]).inc();
+                Ok(())
+            }
+            Err(denied) => {
+                let refusal = Refusal::denied(&denied, self.access.rules().current().policy.contact());
+                let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
+                if denials.len() < DENIALS_MAX {
+                    denials.push(*denied);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Reports to the audit log what [`Session::allow`] has denied since. Call after a batch of inner actions, before what they led to is
+    /// forwarded.
+    pub async fn report_denials(&self) {
+        let denials = std::mem::take(&mut *self.denials.lock().unwrap_or_else(PoisonError::into_inner));
+        for denied in denials {
+            denied_event(&self.access, clock::now(), &denied, Some(self.facts.session)).await;
+        }
+    }
+
+    fn decide(&self, action: &Action, now: Timestamp) -> Result<Permit, Box<crate::policy::Denied>> {
+        let rules = self.access.rules().current();
+        let request = &self.facts.request;
+        let ask = Ask {
+            element: &request.element,
+            account: &request.account,
+            action,
+            at: now,
+            session_opened_at: self.facts.opened_at,
+        };
+        let permit = permit(&rules.policy, &self.verified, &ask)?;
+        // What the inventory no longer has is no longer allowed, whatever the policy says.
+        match rules.inventory.find(&request.element) {
+            Some(element) if element.allows_account(&request.account) => Ok(permit),
+            Some(_) | None => Err(Box::new(permit.withdrawn("the inventory no longer has this element or account"))),
+        }
+    }
+
+    fn grant(self: &Arc<Self>, channel: u32, permit: Permit) -> Result<Grant, Refusal> {
+        let action = permit.request().action.clone();
+        let decision = permit.decision();
+        self.record(&Frame::ChannelOpened { channel, action: &action, decision: &decision.into() })
+            .map_err(Refusal::Unavailable)?;
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let stop = Stop::new();
+        let granted = Granted { action, until: decision.until, stop: stop.clone(), standing: None };
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, granted);
+        self.woken.notify_one();
+        Ok(Grant { session: self.clone(), channel, permit, stop })
+    }
+
+    /// Decides every channel's action again. Those that are denied now are stopped; returns the outcome when none is left of some.
+    pub(super) fn decide_again(&self, now: Timestamp) -> Option<Outcome> {
+        let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut kept, mut ended) = (0_usize, 0_usize);
+        for grant in granted.values_mut().filter(|grant| grant.stop.requested().is_none()) {
+            let standing = grant.standing.as_ref().map(|s| s.actions()).unwrap_or_default();
+            let again = self.decide(&grant.action, now).and_then(|permit| {
+                let mut until = permit.decision().until;
+                for action in &standing {
+                    let edge = self.decide(action, now)?.decision().until;
+                    until = until.into_iter().chain(edge).min();
+                }
+                Ok(until)
+            });
+            match again {
+                Ok(until) => {
+                    grant.until = until;
+                    kept += 1;
+                }
+                Err(denied) => {
+                    tracing::info!(session = %self.facts.session, reason = ?denied.decision.reason, "No longer allowed.");
+                    grant.stop.request(Outcome::PolicyDenies);
+                    ended += 1;
+                }
+            }
+        }
+        (ended > 0 && kept == 0).then_some(Outcome::PolicyDenies)
+    }
+
+    /// When time alone may change a decision.
+    pub(super) fn next_edge(&self) -> Option<Timestamp> {
+        self.granted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .filter(|g| g.stop.requested().is_none())
+            .filter_map(|g| g.until)
+            .min()
+    }
+
+    /// When something last moved.
+    pub(super) fn active_at(&self) -> Timestamp {
+        Timestamp::from_nanos(self.active_at.load(Ordering::Relaxed))
+    }
+
+    /// Resolves when the recording can no longer be made durable.
+    pub(super) async fn recorder_failed(&self) {
+        let error = self.recorder.failed().await;
+        tracing::error!(session = %self.facts.session, %error, "The recorder failed.");
+    }
+
+    /// Hands a frame to the operating system.
+    ///
+    /// # Errors
+    /// It was not kept: what it holds must not be forwarded. The whole session is asked to stop.
+    pub fn record(&self, frame: &Frame<'_>) -> Result<(), Outcome> {
+        let now = clock::now();
+        self.active_at.store(now.as_nanos(), Ordering::Relaxed);
+        self.recorder.write(now, frame).map_err(|error| {
+            tracing::error!(session = %self.facts.session, %error, "The recorder failed.");
+            self.stop.request(Outcome::RecorderFailed);
+            Outcome::RecorderFailed
+        })
+    }
+
+    /// Notes that a channel was lost on the element's side rather than ended: unless another follows, that is how the session ended.
+    pub fn note_lost(&self, outcome: Outcome) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+
+    /// Counts bytes that came from the client.
+    pub fn count_in(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that came from the element.
+    pub fn count_out(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that something moved, for what is not recorded byte by byte.
+    pub fn touch(&self) {
+        self.active_at.store(clock::now().as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Seals the recording and logs the end. Called once, by the visit.
+    pub(super) async fn close(self: &Arc<Self>, outcome: Outcome) {
+        let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = match outcome {
+            Outcome::ClientClosed => lost.unwrap_or(outcome),
+            other => other,
+        };
+        let outcome = self.stop.requested().unwrap_or(outcome);
+        self.stop.request(outcome);
+        let sealing = self.clone();
+        let sealed = match on_disk(&self.access, move || sealing.recorder.seal(clock::now(), outcome)).await {
+            Ok(facts) => Some(facts),
+            Err(error) => {
+                tracing::error!(session = %self.facts.session, %error, "The recording could not be sealed.");
+                None
+            }
+        };
+        let (bytes_in, bytes_out) = (self.bytes_in.load(Ordering::Relaxed), self.bytes_out.load(Ordering::Relaxed));
+        let metrics = self.access.metrics();
+        metrics.sessions.with_label_values(&[outcome.as_str()]).inc();
+        metrics.live.with_label_values(&[&self.facts.protocol]).dec();
+        metrics.bytes.with_label_values(&["in"]).inc_by(bytes_in);
+        metrics.bytes.with_label_values(&["out"]).inc_by(bytes_out);
+        tracing::info!(session = %self.facts.session, %outcome, bytes_in, bytes_out, "Session closed.");
+        let event = Event::SessionClosed {
+            session: self.facts.session,
+            outcome,
+            detail: None,
+            recording: sealed,
+            bytes_in,
+            bytes_out,
+        };
+        self.access.report(clock::now(), event).await;
+        drop(self.entered.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+async fn create(access: &Arc<Access>, facts: SessionFacts) -> Result<Recorder, String> {
+    let owned = access.clone();
+    on_disk(access, move || owned.parts.recordings.create(&facts)).await
+}
+
+/// Does what waits for the disk, where it may wait. A few at once: each takes a thread, and a thousand sessions can end together.
+async fn on_disk<T: Send + 'static>(
+    access: &Access,
+    work: impl FnOnce() -> Result<T, RecordingError> + Send + 'static,
+) -> Result<T, String> {
+    let _turn = access.disk.acquire().await.map_err(|e| e.to_string())?;
+    tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+}
+
+fn random() -> [u8; 10] {
+    let mut bytes = [0; 10];
+    rand::fill(&mut bytes);
+    bytes
+}

@@ -1,0 +1,189 @@
+//! What a session allows on one channel, and the way from there to the element.
+
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::SemaphorePermit;
+
+use super::{Session, Standing};
+use crate::access::{Refusal, Stop, clock};
+use crate::domain::{Action, Event, Outcome, Timestamp};
+use crate::element::{self, Element, LinkFacts, LinkSink, Listen, Opening};
+use crate::identity::issue;
+use crate::policy::Permit;
+use crate::recording::Frame;
+
+/// One allowed channel of a session. Dropping it forgets the grant.
+#[derive(Debug)]
+pub struct Grant {
+    pub(super) session: Arc<Session>,
+    pub(super) channel: u32,
+    pub(super) permit: Permit,
+    pub(super) stop: Stop,
+}
+
+/// A turn to dial, with what it takes.
+struct Turn<'a> {
+    element: Arc<Element>,
+    minted: issue::Minted,
+    now: Timestamp,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Grant {
+    /// The session it is part of.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Waits until the channel must end: it alone, or the whole session.
+    pub async fn stopped(&self) -> Outcome {
+        tokio::select! {
+            outcome = self.session.stop.stopped() => outcome,
+            outcome = self.stop.stopped() => outcome,
+        }
+    }
+
+    /// What was asked to stop so far.
+    pub fn stop_requested(&self) -> Option<Outcome> {
+        self.session.stop.requested().or_else(|| self.stop.requested())
+    }
+
+    /// What was allowed.
+    pub fn action(&self) -> &Action {
+        &self.permit.request().action
+    }
+
+    /// Names what the channel goes on doing, so that it is decided again with the channel itself.
+    pub fn stands_by(&self, standing: Arc<dyn Standing>) {
+        let mut granted = self.session.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(grant) = granted.get_mut(&self.channel) {
+            grant.standing = Some(standing);
+        }
+    }
+
+    /// Dials the element as this identity, with everything that must be true proved by the grant's existence.
+    ///
+    /// # Errors
+    /// It was not reached; the log knows why.
+    pub async fn dial<S: LinkSink>(&self, opening: Opening, sink: S) -> Result<(element::Link<S>, LinkFacts), Refusal> {
+        let session = &self.session;
+        let Turn { element, minted, now, .. } = &self.turn().await?;
+        let config = &session.access.parts.element;
+        let dialled = element::dial(config, element, &self.permit, minted, *now, opening, sink).await;
+        self.reached(dialled).await
+    }
+
+    /// Dials the element as this identity and makes it listen, on a link of the listener's own.
+    ///
+    /// # Errors
+    /// It was not reached, or does not listen there; the log knows why.
+    pub async fn listen<S: LinkSink>(
+        &self,
+        listen: Listen,
+        sink: S,
+    ) -> Result<(element::Listening<S>, LinkFacts), Refusal> {
+        let session = &self.session;
+        let Turn { element, minted, now, .. } = &self.turn().await?;
+        let config = &session.access.parts.element;
+        let dialled = element::listen(config, element, &self.permit, minted, *now, listen, sink).await;
+        self.reached(dialled).await
+    }
+
+    /// Waits for a turn to dial, and makes the credential for it. The element is the one that the inventory has now: an address or a key that
+    /// was taken out since is not used.
+    async fn turn(&self) -> Result<Turn<'_>, Refusal> {
+        let session = &self.session;
+        let unreachable = Refusal::Unavailable(Outcome::ElementUnreachable);
+        let Ok(turn) = session.dials.acquire().await else { return Err(unreachable) };
+        let Some(element) = session.access.rules().current().inventory.find(&session.facts.request.element).cloned()
+        else {
+            session.unreachable("the inventory no longer has it").await;
+            return Err(unreachable);
+        };
+        let now = clock::now();
+        let ttl = session.access.parts.element.connect_timeout.saturating_mul(2);
+        let trust = session.access.trust().current();
+        let id = session.facts.session.to_string();
+        let account = &self.permit.request().account;
+        match issue::element_certificate(&trust, &session.verified, account, &id, now, ttl) {
+            Ok(minted) => Ok(Turn { element, minted, now, _permit: turn }),
+            Err(error) => {
+                session.unreachable(&format!("a certificate could not be made: {error}")).await;
+                Err(unreachable)
+            }
+        }
+    }
+
+    /// Notes how dialling went.
+    async fn reached<T>(&self, dialled: Result<(T, LinkFacts), element::DialError>) -> Result<(T, LinkFacts), Refusal> {
+        let session = &self.session;
+        match dialled {
+            Ok((made, facts)) => {
+                session.linked(self.channel, &facts).await.map_err(Refusal::Unavailable)?;
+                Ok((made, facts))
+            }
+            Err(element::DialError::HostKey { address, presented, expected }) => {
+                let event = Event::HostKeyRefused {
+                    session: session.facts.session,
+                    element: session.facts.request.element.clone(),
+                    address,
+                    presented,
+                    expected,
+                };
+                session.access.report(clock::now(), event).await;
+                Err(Refusal::Denied(
+                    "the element shows a host key that nobody has pinned, so the connection was refused. Ask the security team to check it with `sallyport elements scan`".to_owned(),
+                ))
+            }
+            Err(error) => {
+                session.unreachable(&error.to_string()).await;
+                Err(Refusal::Unavailable(Outcome::ElementUnreachable))
+            }
+        }
+    }
+
+    /// Records the end of the channel and forgets the grant.
+    pub fn close(self, outcome: Outcome) {
+        // A recorder that fails here has ended the session already; there is nothing more to end.
+        self.session.record(&Frame::ChannelClosed { channel: self.channel, outcome }).ok();
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        self.session.granted.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.channel);
+    }
+}
+
+impl Session {
+    async fn unreachable(&self, reason: &str) {
+        tracing::warn!(session = %self.facts.session, element = %self.facts.request.element, reason, "Element unreachable.");
+        let event = Event::ElementUnreachable {
+            session: self.facts.session,
+            element: self.facts.request.element.clone(),
+            reason: reason.to_owned(),
+        };
+        self.access.report(clock::now(), event).await;
+    }
+
+    async fn linked(&self, channel: u32, facts: &LinkFacts) -> Result<(), Outcome> {
+        let text = format!(
+            "channel {channel}: element at {}, {}, host key {}, {}",
+            facts.address,
+            facts.banner.escape_debug(),
+            facts.host_key,
+            facts.algorithms
+        );
+        self.record(&Frame::Note { text: &text })?;
+        if let Some(profile) = &facts.legacy_profile {
+            let event = Event::LegacyCrypto {
+                session: self.facts.session,
+                element: self.facts.request.element.clone(),
+                profile: profile.clone(),
+                algorithms: facts.algorithms.clone(),
+            };
+            self.access.report(clock::now(), event).await;
+        }
+        Ok(())
+    }
+}

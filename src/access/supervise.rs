@@ -1,0 +1,66 @@
+//! Decides a visit again whenever anything it depends on changes: policy, locks, revocation, the clock, an operator, the disk.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{Visit, clock};
+use crate::domain::{ElementName, Outcome};
+
+impl Visit {
+    /// Runs for as long as the visit may go on, and returns why it may not. Channels that alone are no longer allowed are stopped on the
+    /// way. Cancel safe.
+    pub async fn supervise(&self) -> Outcome {
+        let access = self.access();
+        let mut rules = access.rules().subscribe();
+        let mut locks = access.locks().subscribe();
+        let mut trust = access.trust().subscribe();
+        let mut jumps = access.jumps.subscribe();
+        loop {
+            let now = clock::now();
+            if let Err(outcome) = self.still_welcome(now) {
+                return outcome;
+            }
+            let session = self.session().await;
+            let idle = access.limits().idle_timeout;
+            let mut wake = self.verified().not_after();
+            // A client that has nothing open is idle from the beginning. The gateway's own name is for connections inside this one.
+            if session.is_none() && *self.element() != ElementName::gateway() {
+                let idle_at = self.began().plus(idle);
+                if idle_at <= now {
+                    return Outcome::Idle;
+                }
+                wake = wake.min(idle_at);
+            }
+            if let Some(session) = &session {
+                if let Some(outcome) = session.stop().requested().or_else(|| session.decide_again(now)) {
+                    return outcome;
+                }
+                let idle_at = session.active_at().plus(idle);
+                if idle_at <= now {
+                    return Outcome::Idle;
+                }
+                wake = wake.min(idle_at).min(session.next_edge().unwrap_or(wake));
+            }
+            let sleep = wake.since(now).max(Duration::from_millis(1));
+            tokio::select! {
+                () = tokio::time::sleep(sleep) => {}
+                () = self.woken().notified() => {}
+                () = changed(&mut rules) => {}
+                () = changed(&mut locks) => {}
+                () = changed(&mut trust) => {}
+                () = changed(&mut jumps) => {}
+                () = access.ended.cancelled() => return Outcome::Shutdown,
+                outcome = async { match &session { Some(s) => s.stop().stopped().await, None => std::future::pending().await } } => return outcome,
+                () = async { match &session { Some(s) => s.recorder_failed().await, None => std::future::pending().await } } => return Outcome::RecorderFailed,
+            }
+        }
+    }
+}
+
+async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        // The sender lives as long as the gateway; without it nothing can change any more.
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,236 @@
+//! A visit: an identified client that may ask.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Notify};
+
+use super::limits::Counted;
+use super::session::{Grant, Session};
+use super::{Access, Refusal, clock};
+use crate::domain::{Account, Action, Event, Identity, Outcome, RefusalStage, RequestFacts, Timestamp};
+use crate::identity::Verified;
+use crate::policy::{Ask, Denied, Permit, permit};
+
+/// Where a visit is with its session.
+#[derive(Debug)]
+enum Phase {
+    /// Nothing was allowed yet.
+    Before,
+    /// It is open.
+    Open(Arc<Session>),
+    /// The visit is over; nothing opens any more.
+    Over,
+}
+
+/// An identified client, bound for one account on one element. Nothing is open yet.
+#[derive(Debug)]
+pub struct Visit {
+    access: Arc<Access>,
+    verified: Arc<Verified>,
+    element: crate::domain::ElementName,
+    account: Account,
+    protocol: &'static str,
+    session: Mutex<Phase>,
+    woken: Arc<Notify>,
+    began: Timestamp,
+    _counted: Counted<Identity>,
+}
+
+impl Visit {
+    /// A visit of `verified` to `element` as `account`.
+    ///
+    /// # Errors
+    /// The identity has too many connections already.
+    pub async fn new(
+        access: Arc<Access>,
+        verified: Arc<Verified>,
+        element: crate::domain::ElementName,
+        account: Account,
+        protocol: &'static str,
+    ) -> Result<Arc<Self>, Refusal> {
+        let Some(counted) = access.counters.identity(verified.identity(), access.limits()) else {
+            refused(
+                &access,
+                &verified,
+                "the identity has too many connections; limits.connections_per_identity_max allows no more",
+            )
+            .await;
+            return Err(Refusal::Unavailable(Outcome::Terminated));
+        };
+        Ok(Arc::new(Self {
+            access,
+            verified,
+            element,
+            account,
+            protocol,
+            session: Mutex::new(Phase::Before),
+            woken: Arc::default(),
+            began: clock::now(),
+            _counted: counted,
+        }))
+    }
+
+    /// The path this visit is on.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// Who visits.
+    pub fn verified(&self) -> &Arc<Verified> {
+        &self.verified
+    }
+
+    /// What they visit.
+    pub fn element(&self) -> &crate::domain::ElementName {
+        &self.element
+    }
+
+    /// The account on it.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The protocol it speaks.
+    pub fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    /// When it began.
+    pub(super) fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    /// Notified when there is something new to supervise.
+    pub(super) fn woken(&self) -> &Arc<Notify> {
+        &self.woken
+    }
+
+    /// The session, once something was allowed.
+    pub async fn session(&self) -> Option<Arc<Session>> {
+        match &*self.session.lock().await {
+            Phase::Open(session) => Some(session.clone()),
+            Phase::Before | Phase::Over => None,
+        }
+    }
+
+    /// Asks for `action` on channel `channel`. The first that is allowed opens the session: its recorder is open and the audit log
+    /// knows of it before this returns.
+    ///
+    /// # Errors
+    /// Denied, or the session could not be opened; either way the log knows why.
+    pub async fn ask(self: &Arc<Self>, channel: u32, action: &Action) -> Result<Grant, Refusal> {
+        if let Some(open) = self.session().await {
+            return open.ask(channel, action).await;
+        }
+        // Opening must not be dropped half way, whatever becomes of the client: what the log calls opened must be closed.
+        let (visit, action) = (self.clone(), action.clone());
+        let opening = self.access.tasks().spawn(async move { visit.open(channel, &action).await });
+        opening.await.unwrap_or(Err(Refusal::Unavailable(Outcome::ProtocolError)))
+    }
+
+    async fn open(&self, channel: u32, action: &Action) -> Result<Grant, Refusal> {
+        let mut phase = self.session.lock().await;
+        match &*phase {
+            Phase::Open(open) => {
+                let open = open.clone();
+                drop(phase);
+                return open.ask(channel, action).await;
+            }
+            Phase::Over => return Err(Refusal::Unavailable(Outcome::ClientClosed)),
+            Phase::Before => {}
+        }
+        let now = clock::now();
+        if self.access.draining().is_cancelled() {
+            refused(&self.access, &self.verified, "the gateway is draining").await;
+            return Err(Refusal::Unavailable(Outcome::Shutdown));
+        }
+        if let Err(outcome) = self.still_welcome(now) {
+            refused(&self.access, &self.verified, outcome.message()).await;
+            return Err(Refusal::Unavailable(outcome));
+        }
+        let permit = match self.decide(action, now) {
+            Ok(permit) => permit,
+            Err(denied) => return Err(self.denied(now, &denied).await),
+        };
+        let opened = Session::open(self, permit, now).await?;
+        // The grant comes before anybody can close the session.
+        let grant = opened.grant_opening(channel);
+        *phase = Phase::Open(opened);
+        grant
+    }
+
+    /// Asks policy, and nothing more.
+    fn decide(&self, action: &Action, now: Timestamp) -> Result<Permit, Box<Denied>> {
+        let rules = self.access.rules().current();
+        let ask = Ask { element: &self.element, account: &self.account, action, at: now, session_opened_at: now };
+        permit(&rules.policy, &self.verified, &ask)
+    }
+
+    /// Whether the identity is still admitted and neither it nor the element is locked.
+    pub(super) fn still_welcome(&self, now: Timestamp) -> Result<(), Outcome> {
+        use crate::identity::IdentityError;
+        match self.access.trust().current().still_admits(&self.verified, now) {
+            Ok(()) => {}
+            Err(IdentityError::Expired(_)) => return Err(Outcome::Expired),
+            Err(IdentityError::Revoked | IdentityError::Unacceptable(_)) => return Err(Outcome::Revoked),
+            Err(IdentityError::Locked(_)) => return Err(Outcome::Locked),
+        }
+        match self.access.locks().find(&self.verified, Some(&self.element), now) {
+            Some(_) => Err(Outcome::Locked),
+            None => Ok(()),
+        }
+    }
+
+    async fn denied(&self, now: Timestamp, denied: &Denied) -> Refusal {
+        denied_event(&self.access, now, denied, None).await;
+        Refusal::denied(denied, self.access.rules().current().policy.contact())
+    }
+
+    /// Ends the session, if one was opened, and returns when it is sealed and logged.
+    pub async fn close(&self, outcome: Outcome) {
+        let phase = std::mem::replace(&mut *self.session.lock().await, Phase::Over);
+        if let Phase::Open(session) = phase {
+            session.close(outcome).await;
+        }
+    }
+}
+
+pub(super) async fn denied_event(
+    access: &Access,
+    now: Timestamp,
+    denied: &Denied,
+    session: Option<crate::domain::SessionId>,
+) {
+    access.metrics().decisions.with_label_values(&["deny"]).inc();
+    let mut request = RequestFacts::from(&denied.request);
+    clip(&mut request.action.object);
+    tracing::info!(identity = %request.identity, element = %request.element, action = %request.action, "Denied.");
+    access.report(now, Event::Denied { request, decision: (&denied.decision).into(), session }).await;
+}
+
+/// Objects longer than this are logged by their beginning, length and digest: whoever is denied must not fill the log.
+const OBJECT_BYTES_MAX: usize = 1_024;
+
+fn clip(object: &mut String) {
+    let whole = object.len();
+    if whole <= OBJECT_BYTES_MAX {
+        return;
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, object.as_bytes());
+    let kept = (0..=OBJECT_BYTES_MAX).rev().find(|at| object.is_char_boundary(*at)).unwrap_or(0);
+    object.truncate(kept);
+    let digest = data_encoding::HEXLOWER.encode(digest.as_ref());
+    object.push_str(&format!("... ({whole} bytes in all, SHA-256 {digest})"));
+}
+
+pub(super) async fn refused(access: &Access, who: &Verified, reason: &str) {
+    access.metrics().refusals.with_label_values(&["open"]).inc();
+    let event = Event::Refused {
+        door: who.door(),
+        stage: RefusalStage::Open,
+        source: Some(who.peer()),
+        identity: Some(who.identity().to_string()),
+        reason: reason.to_owned(),
+    };
+    access.report(clock::now(), event).await;
+}

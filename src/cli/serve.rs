@@ -1,0 +1,244 @@
+//! `sallyport serve`: the gateway.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::{Exit, Failure};
+use crate::access::{self, Access, Addresses, Limits, Metrics, Parts, Protocol, RulesStore, clock};
+use crate::audit::{self, Signer};
+use crate::config::{self, Config};
+use crate::console::Console;
+use crate::domain::Event;
+use crate::identity::{Locks, TrustStore};
+use crate::recording::Store;
+use crate::{protocol, telemetry};
+
+/// Run the gateway
+///
+/// Prints one line starting "listening" for each door when it is ready. SIGHUP reads policies, certificates, revocations and locks again
+/// (changed files are noticed anyway); what cannot be loaded changes nothing. SIGTERM or SIGINT drains: no new sessions are taken, open ones
+/// are told and have limits.drain_grace_ms to finish, then every recording is sealed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration; `sallyport ca init` writes one to start from
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let config = load(&args.config)?;
+    telemetry::init();
+    runtime()?.block_on(async {
+        let mut gateway = start(config).await?;
+        gateway.print_listening();
+        gateway.until_asked_to_stop().await?;
+        gateway.stop().await;
+        Ok(())
+    })
+}
+
+/// Reads a configuration for a command.
+///
+/// # Errors
+/// Every mistake, with exit code 2.
+pub(super) fn load(file: &Path) -> Result<Config, Failure> {
+    config::load(file).map_err(|mistakes| Failure::usage(mistakes.join("\n")))
+}
+
+/// The runtime of a gateway.
+///
+/// # Errors
+/// The system gives no threads.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    // A huge page is 2 MiB of which a session needs a corner, and it is given back only when all of it is free: sessions cost more by half,
+    // and their memory stays. A system that cannot do without them is no reason not to run.
+    rustix::thread::disable_transparent_huge_pages(true).ok();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Failed, format!("no runtime: {e}")))
+}
+
+/// A gateway that runs in this process.
+#[derive(Debug)]
+pub struct Gateway {
+    access: Arc<Access>,
+    /// Where its doors are.
+    pub addresses: Addresses,
+    /// Where metrics, health and readiness are.
+    pub metrics: Option<SocketAddr>,
+    reload: mpsc::Sender<()>,
+    data_dir: PathBuf,
+    doors: JoinHandle<()>,
+    watching: JoinHandle<()>,
+    observing: Option<JoinHandle<()>>,
+}
+
+/// Starts the gateway that `config` describes.
+///
+/// # Errors
+/// Anything that is wrong with the configuration, the policies, the inventory, the certificates or the data folder: all of it, in one text.
+pub async fn start(config: Config) -> Result<Gateway, Failure> {
+    let (bound, addresses) = access::bind(&config.doors).await.map_err(Failure::usage)?;
+    let observer = match config.metrics {
+        Some(listen) => {
+            let failed = |e: std::io::Error| Failure::usage(format!("metrics.listen: cannot listen on {listen}: {e}"));
+            let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            Some((listener, address))
+        }
+        None => None,
+    };
+    let (doors, data_dir) = (config.doors.clone(), config.data_dir.clone());
+    let access =
+        tokio::task::spawn_blocking(move || assemble(config)).await.map_err(|e| Failure::new(Exit::Failed, e))??;
+    if let Some(door) = addresses.mtls
+        && let Err(error) = super::api::note_door(&data_dir, door)
+    {
+        tracing::warn!(%error, "Commands on this machine will look for the mTLS door where the configuration says.");
+    }
+    recover(&access).await;
+    let (reload, asked) = mpsc::channel(1);
+    let metrics = observer.as_ref().map(|(_, address)| *address);
+    Ok(Gateway {
+        doors: tokio::spawn(access::serve(access.clone(), bound, doors, protocols())),
+        watching: tokio::spawn(access::watch_files(access.clone(), asked)),
+        observing: observer.map(|(listener, _)| tokio::spawn(telemetry::serve(access.clone(), listener))),
+        access,
+        addresses,
+        metrics,
+        reload,
+        data_dir,
+    })
+}
+
+/// What the doors serve: every protocol, and the API on the gateway's own name.
+fn protocols() -> Vec<&'static dyn Protocol> {
+    let console: &'static dyn Protocol = &Console;
+    protocol::all().iter().copied().chain([console]).collect()
+}
+
+/// Opens everything that `config` names. Blocking.
+fn assemble(config: Config) -> Result<Arc<Access>, Failure> {
+    let mut problems = Vec::new();
+    let rules = RulesStore::open(&config.policies_dir).map_err(|found| {
+        problems.extend(
+            found.iter().map(|p| format!("{}:{}: {}", config.policies_dir.join(&p.file).display(), p.line, p.text)),
+        )
+    });
+    let trust = TrustStore::open(config.trust).map_err(|found| problems.extend(found));
+    let locks =
+        Locks::open(&config.locks_file).map_err(|e| problems.push(format!("{}: {e}", config.locks_file.display())));
+    let signer = Signer::open_or_create(&config.signing_key_file)
+        .map_err(|e| problems.push(format!("{}: {e}", config.signing_key_file.display())));
+    let (Ok(rules), Ok(trust), Ok(locks), Ok(signer)) = (rules, trust, locks, signer) else {
+        return Err(Failure::usage(problems.join("\n")));
+    };
+    let failed = |what: &str, e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("{what}: {e}"));
+    let log =
+        audit::Log::open(config.audit, signer.clone()).map_err(|e| failed("the audit log cannot be opened", &e))?;
+    let recordings =
+        Store::open(config.recording, signer).map_err(|e| failed("the recordings cannot be opened", &e))?;
+    let metrics = Metrics::new().map_err(|e| failed("metrics", &e))?;
+    let limits: Limits = config.limits;
+    let name = config.name;
+    let parts = Parts {
+        name,
+        domain: config.domain,
+        limits,
+        rules,
+        trust: Arc::new(trust),
+        locks,
+        log,
+        recordings,
+        element: config.element,
+        metrics,
+    };
+    Ok(Access::new(parts))
+}
+
+/// Seals what an earlier process left, and notes the start.
+async fn recover(access: &Arc<Access>) {
+    let revision = access.rules().current().policy.revision().clone();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    access.report(clock::now(), Event::GatewayStarted { version, name: access.name().to_owned(), revision }).await;
+    let recovering = access.clone();
+    let recovered =
+        tokio::task::spawn_blocking(move || recovering.recover_recordings(clock::now())).await.unwrap_or_default();
+    for result in recovered {
+        match result {
+            Ok(sealed) => {
+                tracing::warn!(recording = sealed.recording, "An unfinished recording was sealed as aborted.");
+                let (session, recording) = (sealed.session, sealed.recording);
+                let event = Event::RecordingRecovered {
+                    session,
+                    recording,
+                    frames: sealed.facts.frames,
+                    digest: sealed.facts.digest,
+                };
+                access.report(clock::now(), event).await;
+            }
+            Err(error) => tracing::error!(%error, "An unfinished recording could not be sealed."),
+        }
+    }
+}
+
+impl Gateway {
+    /// The path it runs.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// One line for each door, on standard output, for people and scripts.
+    #[expect(clippy::print_stdout, reason = "this is the command's output")]
+    pub(super) fn print_listening(&self) {
+        let lines = [("mtls", self.addresses.mtls), ("ssh", self.addresses.ssh), ("metrics", self.metrics)];
+        for (name, address) in lines {
+            if let Some(address) = address {
+                println!("listening {name} {address}");
+            }
+        }
+    }
+
+    /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
+    ///
+    /// # Errors
+    /// Signals cannot be received.
+    pub(super) async fn until_asked_to_stop(&mut self) -> Result<(), Failure> {
+        let listen = |kind| signal(kind).map_err(|e| Failure::new(Exit::Failed, format!("signals: {e}")));
+        let (mut hangup, mut terminate, mut interrupt) =
+            (listen(SignalKind::hangup())?, listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    // A full channel means that a reload is due anyway.
+                    self.reload.try_send(()).ok();
+                }
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                ended = &mut self.doors => {
+                    return Err(Failure::new(Exit::Failed, format!("the doors closed by themselves: {ended:?}")));
+                }
+            }
+        }
+    }
+
+    /// Drains and stops. Every recording is sealed and the log closed when this returns.
+    pub async fn stop(self) {
+        super::api::forget_door(&self.data_dir);
+        self.access.drain().await;
+        for task in [Some(self.doors), Some(self.watching)].into_iter().flatten() {
+            if !task.is_finished() {
+                task.abort();
+            }
+        }
+        if let Some(observing) = self.observing {
+            observing.abort();
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What the client sent and the element has not taken yet.
+//!
+//! The client's connection must never wait for an element: it would stop every other channel with it, and two full directions would wait for
+//! each other for ever. So its bytes are queued here without waiting, and what closes the client's window is the queue's length
+//! (see [`Windows`]).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// One thing from the client, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// Bytes, not seen by policy or recorder yet.
+    Data(Bytes),
+    /// Bytes for the element that an inspector made.
+    Made(Bytes),
+    /// No more bytes will come.
+    Eof,
+}
+
+/// What need not wait its turn behind bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Control {
+    /// The window has this size now.
+    Resize { columns: u32, rows: u32, pixel_width: u32, pixel_height: u32 },
+    /// Send this signal to the command.
+    Signal(String),
+}
+
+/// What an item takes beside its bytes: many small ones must not pass for little.
+const ITEM_BYTES: usize = 64;
+/// Signals that may wait; more are dropped, as a terminal would.
+const SIGNALS_MAX: usize = 16;
+
+#[derive(Debug, Default)]
+struct Waiting {
+    items: VecDeque<Item>,
+    made: VecDeque<Bytes>,
+    bytes: usize,
+    resize: Option<Control>,
+    signals: VecDeque<Control>,
+}
+
+/// A channel's queue. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Queue(Arc<(Mutex<Waiting>, Notify)>);
+
+impl Queue {
+    /// Puts bytes of the client behind what waits; returns how many bytes wait now.
+    pub(super) fn push(&self, item: Item) -> usize {
+        let bytes = self.with(|w| {
+            w.bytes += item.len();
+            w.items.push_back(item);
+            w.bytes
+        });
+        self.0.1.notify_one();
+        bytes
+    }
+
+    /// Puts bytes that an inspector let out behind those it let out earlier, and before what it has not seen.
+    pub(super) fn push_made(&self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.with(|w| w.made.push_back(bytes));
+        self.0.1.notify_one();
+    }
+
+    pub(super) fn control(&self, control: Control) {
+        self.with(|w| match control {
+            Control::Resize { .. } => w.resize = Some(control),
+            Control::Signal(_) if w.signals.len() < SIGNALS_MAX => w.signals.push_back(control),
+            Control::Signal(_) => {}
+        });
+        self.0.1.notify_one();
+    }
+
+    /// The next thing to do, controls first. Cancel safe.
+    pub(super) async fn next(&self) -> Next {
+        loop {
+            let next = self.with(|w| {
+                if let Some(control) = w.resize.take().or_else(|| w.signals.pop_front()) {
+                    return Some(Next::Control(control));
+                }
+                if let Some(made) = w.made.pop_front() {
+                    return Some(Next::Item(Item::Made(made)));
+                }
+                let item = w.items.pop_front()?;
+                w.bytes -= item.len();
+                Some(Next::Item(item))
+            });
+            match next {
+                Some(next) => return next,
+                None => self.0.1.notified().await,
+            }
+        }
+    }
+
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.with(|w| w.bytes)
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Waiting) -> T) -> T {
+        f(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What [`Queue::next`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Item(Item),
+    Control(Control),
+}
+
+impl Item {
+    fn len(&self) -> usize {
+        match self {
+            Self::Data(bytes) | Self::Made(bytes) => bytes.len() + ITEM_BYTES,
+            Self::Eof => ITEM_BYTES,
+        }
+    }
+}
+
+/// Decides the window that the next grant to a channel of one client connection aims at.
+///
+/// The SSH library keeps one aim for all channels of a connection and asks only when it has just granted a window. So while some channel is
+/// over its limit, the aim alternates: a grant of two bytes, which any channel may take, then one small window, for a channel that is not over
+/// its limit. A channel over its limit can take such a window by chance; when that has made any queue twice too long, everybody gets two bytes
+/// at a time until it is shorter.
+#[derive(Debug)]
+pub(super) struct Windows {
+    full: u32,
+    limit: usize,
+    small_next: bool,
+}
+
+/// The smallest aim with which the library still makes grants.
+const TRICKLE: u32 = 2;
+/// A window for others while one channel is over its limit: two packets.
+const SMALL: u32 = 64 << 10;
+
+impl Windows {
+    pub(super) fn new(full: u32, limit: usize) -> Self {
+        Self { full, limit, small_next: false }
+    }
+
+    /// The next aim, after a grant to a channel whose queue holds `own` bytes while the longest queue of the connection holds `longest`.
+    pub(super) fn aim(&mut self, own: usize, longest: usize) -> u32 {
+        if longest <= self.limit {
+            return self.full;
+        }
+        if own > self.limit || longest > self.limit.saturating_mul(2).saturating_add(self.full as usize) {
+            return TRICKLE;
+        }
+        self.small_next = !self.small_next;
+        if self.small_next { SMALL } else { TRICKLE }
+    }
+
+    /// Whether a queue has become so long that the client cannot be minding its window.
+    pub(super) fn broken(&self, own: usize) -> bool {
+        own > self.limit.saturating_mul(4).saturating_add((self.full as usize).saturating_mul(4))
+    }
+
+    /// Whether a packet of `len` bytes to a queue of `own` bytes is part of a trickle, which is paced.
+    pub(super) fn trickles(&self, len: usize, own: usize) -> bool {
+        len <= TRICKLE as usize && own > self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn order_is_kept_and_controls_overtake() {
+        let queue = Queue::default();
+        assert_eq!(queue.push(Item::Data(Bytes::from_static(b"abc"))), 3 + ITEM_BYTES);
+        assert_eq!(queue.push(Item::Eof), 3 + 2 * ITEM_BYTES);
+        queue.control(Control::Signal("INT".to_owned()));
+        let size = |columns| Control::Resize { columns, rows: 1, pixel_width: 0, pixel_height: 0 };
+        queue.control(size(1));
+        queue.control(size(2));
+        queue.push_made(Bytes::from_static(b"x"));
+        queue.push_made(Bytes::from_static(b"y"));
+        assert_eq!(queue.next().await, Next::Control(size(2)));
+        assert_eq!(queue.next().await, Next::Control(Control::Signal("INT".to_owned())));
+        assert_eq!(queue.next().await, Next::Item(Item::Made(Bytes::from_static(b"x"))));
+        assert_eq!(queue.next().await, Next::Item(Item::Made(Bytes::from_static(b"y"))));
+        assert_eq!(queue.next().await, Next::Item(Item::Data(Bytes::from_static(b"abc"))));
+        assert_eq!(queue.next().await, Next::Item(Item::Eof));
+        assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn windows_close_for_the_long_queue_and_stay_usable_for_others() {
+        let mut windows = Windows::new(2 << 20, 1 << 20);
+        assert_eq!(windows.aim(0, 1 << 20), 2 << 20);
+        assert_eq!(windows.aim(2 << 20, 2 << 20), TRICKLE);
+        assert_eq!((windows.aim(0, 2 << 20), windows.aim(0, 2 << 20)), (SMALL, TRICKLE));
+        assert_eq!((windows.aim(0, 5 << 20), windows.aim(0, 5 << 20)), (TRICKLE, TRICKLE));
+        assert!(!windows.broken(4 << 20) && windows.broken(13 << 20));
+        assert!(windows.trickles(2, 2 << 20) && !windows.trickles(3, 2 << 20) && !windows.trickles(2, 0));
+    }
+}

@@ -1,0 +1,313 @@
+//! How the bytes of one channel are understood and recorded: a terminal, plain content, or a file transfer.
+
+use bytes::{Bytes, BytesMut};
+
+use super::actions::Understood;
+use super::bulk::Bulk;
+use super::echo::{Echo, Typed};
+use super::inspect::{Ask, Flow, Inspect};
+use super::prompt::Prompt;
+use super::queue::Queue;
+use super::scp::ScpInspector;
+use super::sftp::SftpInspector;
+use crate::access::Session;
+use crate::domain::{Action, Outcome};
+use crate::recording::{Frame, Stream};
+
+/// What may go on.
+#[derive(Debug, Default)]
+pub(super) struct Onward {
+    pub(super) to_element: Bytes,
+    pub(super) to_client: Bytes,
+}
+
+/// The recording side of a channel. Every byte passes here before it is forwarded.
+pub(super) struct Tape {
+    channel: u32,
+    kind: Kind,
+    error: Bulk,
+}
+
+enum Kind {
+    Terminal(Echo),
+    Content {
+        input: Bulk,
+        output: Bulk,
+        prompt: Prompt,
+    },
+    /// The files are events with digests of their own; of the stream the beginning of each direction is kept.
+    Transfer {
+        inspector: Box<dyn Inspect>,
+        flow: Flow,
+        input: Beginning,
+        output: Beginning,
+    },
+    Forward {
+        destination: String,
+        bytes_in: u64,
+        bytes_out: u64,
+        watch_in: Watch,
+        watch_out: Watch,
+    },
+}
+
+/// Looks for the identification string of SSH (RFC 4253 §4.2) at the start of a line in a forwarded stream's first bytes.
+#[derive(Default)]
+struct Watch {
+    seen: Vec<u8>,
+    /// Nothing is looked for: the stream's own protocol may hold any bytes.
+    off: bool,
+}
+
+/// An SSH server may send some lines before its identification.
+const WATCHED_BYTES: usize = 4 << 10;
+
+impl Watch {
+    fn finds_ssh(&mut self, data: &[u8]) -> bool {
+        let room = WATCHED_BYTES.saturating_sub(self.seen.len());
+        if room == 0 || self.off {
+            return false;
+        }
+        self.seen.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
+        self.seen.starts_with(b"SSH-") || self.seen.windows(5).any(|w| w == b"\nSSH-")
+    }
+}
+
+impl Tape {
+    pub(super) fn new(channel: u32, understood: Understood, terminal: bool, cap: u64) -> Self {
+        let kind = match understood {
+            Understood::Plain if terminal => Kind::Terminal(Echo::default()),
+            Understood::Plain => {
+                Kind::Content { input: Bulk::new(cap), output: Bulk::new(cap), prompt: Prompt::default() }
+            }
+            Understood::Sftp => transfer(Box::new(SftpInspector::new(Default::default())), cap),
+            Understood::Scp(command) => transfer(Box::new(ScpInspector::new(command, Default::default())), cap),
+        };
+        Self { channel, kind, error: Bulk::new(cap) }
+    }
+
+    /// The tape of a forwarded connection: destination and bytes, and an end to it when it turns out to hide an SSH session.
+    pub(super) fn forward(channel: u32, destination: String) -> Self {
+        Self::of_forward(channel, destination, Watch::default(), Watch::default())
+    }
+
+    /// The tape of a connection to an agent: destination and bytes, and nothing looked at.
+    pub(super) fn counted(channel: u32, destination: String) -> Self {
+        let off = || Watch { off: true, ..Watch::default() };
+        Self::of_forward(channel, destination, off(), off())
+    }
+
+    fn of_forward(channel: u32, destination: String, watch_in: Watch, watch_out: Watch) -> Self {
+        let kind = Kind::Forward { destination, bytes_in: 0, bytes_out: 0, watch_in, watch_out };
+        Self { channel, kind, error: Bulk::new(0) }
+    }
+
+    /// Bytes from the client: recorded, and what of them may go on.
+    pub(super) fn from_client(&mut self, session: &Session, queue: &Queue, data: Bytes) -> Result<Onward, Outcome> {
+        let channel = self.channel;
+        session.count_in(data.len());
+        match &mut self.kind {
+            Kind::Terminal(echo) => {
+                session.touch();
+                record_typed(session, channel, echo.typed(&data))?;
+                Ok(Onward { to_element: data, ..Onward::default() })
+            }
+            Kind::Content { input, prompt, .. } => {
+                let kept = input.take(&data);
+                let (hidden, rest) = prompt.answered(kept);
+                if hidden > 0 {
+                    session.record(&Frame::HiddenInput { channel, bytes: hidden as u64 })?;
+                }
+                keep(session, channel, Stream::Input, rest)?;
+                Ok(Onward { to_element: data, ..Onward::default() })
+            }
+            Kind::Transfer { inspector, flow, input, .. } => {
+                keep(session, channel, Stream::Input, input.take(&data))?;
+                let result = inspector.from_client(&data, &mut Asker { session, channel }, flow);
+                let to_client = drain(session, channel, queue, flow, result)?;
+                Ok(Onward { to_client, ..Onward::default() })
+            }
+            Kind::Forward { destination, bytes_in, watch_in, .. } => {
+                watched(session, channel, destination, watch_in, &data)?;
+                *bytes_in = bytes_in.saturating_add(data.len() as u64);
+                Ok(Onward { to_element: data, ..Onward::default() })
+            }
+        }
+    }
+
+    /// Bytes from the element: recorded, and what of them may go on. `None` means all of `data`, so that nothing is copied.
+    pub(super) fn from_element(
+        &mut self,
+        session: &Session,
+        queue: &Queue,
+        error: bool,
+        data: &[u8],
+    ) -> Result<Option<Bytes>, Outcome> {
+        let channel = self.channel;
+        session.count_out(data.len());
+        if error {
+            if let Kind::Content { prompt, .. } = &mut self.kind {
+                prompt.said(data);
+            }
+            keep(session, channel, Stream::Error, self.error.take(data))?;
+            return Ok(None);
+        }
+        match &mut self.kind {
+            Kind::Terminal(echo) => {
+                for typed in echo.said(data) {
+                    record_typed(session, channel, Some(typed))?;
+                }
+                session.record(&Frame::Data { channel, stream: Stream::Output, data })?;
+                Ok(None)
+            }
+            Kind::Content { output, prompt, .. } => {
+                prompt.said(data);
+                keep(session, channel, Stream::Output, output.take(data))?;
+                Ok(None)
+            }
+            Kind::Transfer { inspector, flow, output, .. } => {
+                keep(session, channel, Stream::Output, output.take(data))?;
+                let result = inspector.from_element(data, &mut Asker { session, channel }, flow);
+                drain(session, channel, queue, flow, result).map(Some)
+            }
+            Kind::Forward { destination, bytes_out, watch_out, .. } => {
+                watched(session, channel, destination, watch_out, data)?;
+                *bytes_out = bytes_out.saturating_add(data.len() as u64);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What goes on under earlier decisions.
+    pub(super) fn standing(&self) -> Vec<Action> {
+        match &self.kind {
+            Kind::Transfer { inspector, .. } => inspector.standing(),
+            Kind::Terminal(_) | Kind::Content { .. } | Kind::Forward { .. } => Vec::new(),
+        }
+    }
+
+    /// The channel ends: what was held back is recorded.
+    pub(super) fn finish(self, session: &Session) -> Result<(), Outcome> {
+        let channel = self.channel;
+        match self.kind {
+            Kind::Terminal(mut echo) => record_typed(session, channel, echo.finish())?,
+            Kind::Content { input, output, .. } => {
+                total(session, channel, Stream::Input, input)?;
+                total(session, channel, Stream::Output, output)?;
+            }
+            Kind::Transfer { mut inspector, mut flow, input, output } => {
+                inspector.finish(&mut flow);
+                record_events(session, channel, &mut flow)?;
+                if input.bytes > input.cap || output.bytes > output.cap {
+                    let text = format!(
+                        "channel {channel}: {} bytes came from the client and {} from the element; the first {} of each are kept, and each file's digest is in its event",
+                        input.bytes, output.bytes, input.cap
+                    );
+                    session.record(&Frame::Note { text: &text })?;
+                }
+            }
+            Kind::Forward { destination, bytes_in, bytes_out, .. } => {
+                session.record(&Frame::Forwarded { channel, destination: &destination, bytes_in, bytes_out })?;
+            }
+        }
+        total(session, channel, Stream::Error, self.error)
+    }
+}
+
+fn transfer(inspector: Box<dyn Inspect>, cap: u64) -> Kind {
+    Kind::Transfer { inspector, flow: Flow::default(), input: Beginning::new(cap), output: Beginning::new(cap) }
+}
+
+/// The beginning of a stream, up to a cap.
+struct Beginning {
+    cap: u64,
+    bytes: u64,
+}
+
+impl Beginning {
+    fn new(cap: u64) -> Self {
+        Self { cap, bytes: 0 }
+    }
+
+    fn take<'d>(&mut self, data: &'d [u8]) -> &'d [u8] {
+        let room = usize::try_from(self.cap.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
+        self.bytes = self.bytes.saturating_add(data.len() as u64);
+        data.get(..room.min(data.len())).unwrap_or_default()
+    }
+}
+
+fn record_typed(session: &Session, channel: u32, typed: Option<Typed>) -> Result<(), Outcome> {
+    match typed {
+        Some(Typed::Seen(data)) => session.record(&Frame::Data { channel, stream: Stream::Input, data: &data }),
+        Some(Typed::Hidden(bytes)) => session.record(&Frame::HiddenInput { channel, bytes }),
+        None => Ok(()),
+    }
+}
+
+fn watched(session: &Session, channel: u32, destination: &str, watch: &mut Watch, data: &[u8]) -> Result<(), Outcome> {
+    session.touch();
+    if watch.finds_ssh(data) {
+        let text = format!(
+            "channel {channel}: the forward to {destination} carried an SSH session, which would be hidden; it was ended"
+        );
+        session.record(&Frame::Note { text: &text })?;
+        return Err(Outcome::PolicyDenies);
+    }
+    session.stop().requested().map_or(Ok(()), Err)
+}
+
+fn keep(session: &Session, channel: u32, stream: Stream, data: &[u8]) -> Result<(), Outcome> {
+    if data.is_empty() {
+        session.touch();
+        return session.stop().requested().map_or(Ok(()), Err);
+    }
+    session.record(&Frame::Data { channel, stream, data })
+}
+
+fn total(session: &Session, channel: u32, stream: Stream, bulk: Bulk) -> Result<(), Outcome> {
+    match bulk.finish() {
+        Some(t) => session.record(&Frame::Digest { channel, stream, bytes: t.bytes, kept: t.kept, sha256: t.sha256 }),
+        None => Ok(()),
+    }
+}
+
+/// What an inspector let out: for the element into the queue, in the order of inspection; for the client as the answer.
+fn drain(
+    session: &Session,
+    channel: u32,
+    queue: &Queue,
+    flow: &mut Flow,
+    result: Result<(), super::inspect::InspectError>,
+) -> Result<Bytes, Outcome> {
+    session.touch();
+    record_events(session, channel, flow)?;
+    if let Err(error) = result {
+        session.record(&Frame::Note { text: &format!("channel {channel}: the file transfer was ended: {error}") })?;
+        return Err(Outcome::ProtocolError);
+    }
+    if let Some(outcome) = session.stop().requested() {
+        return Err(outcome);
+    }
+    let take = |bytes: &mut BytesMut| std::mem::take(bytes).freeze();
+    queue.push_made(take(&mut flow.to_element));
+    Ok(take(&mut flow.to_client))
+}
+
+fn record_events(session: &Session, channel: u32, flow: &mut Flow) -> Result<(), Outcome> {
+    for event in flow.events.drain(..) {
+        session.record(&Frame::File { channel, event: &event })?;
+    }
+    Ok(())
+}
+
+/// Asks the session for an inspector.
+struct Asker<'s> {
+    session: &'s Session,
+    channel: u32,
+}
+
+impl Ask for Asker<'_> {
+    fn allow(&mut self, action: &Action) -> Result<(), String> {
+        self.session.allow(self.channel, action).map_err(|refusal| refusal.message())
+    }
+}

@@ -1,0 +1,47 @@
+//! Recordings: the ordered frames of one session, chained while they are written and sealed at the close.
+//!
+//! A frame is with the operating system when [`Recorder::write`] returns, and durable within [`Config::sync_interval`].
+//! A recorder that has failed once fails for ever; its session ends. What a crash leaves unsealed verifies up to its last
+//! whole block, and the next start seals it as aborted.
+//!
+//! What it refuses: to write where there is too little room, to go on behind a failed write, to seal what was damaged.
+//! Deliberately absent: a buffer between the recorder and the disk, and state that an idle session would hold.
+
+pub mod cross;
+pub mod export;
+pub mod format;
+mod frame;
+#[cfg(test)]
+pub(crate) mod lab;
+pub mod reader;
+mod store;
+mod sync;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod verify;
+mod writer;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use frame::{FileEvent, Frame, Kept, Stream, decode_frame, encode_frame};
+pub use reader::{Item, Reader};
+pub use store::{Recovered, SYNC_INTERVAL, Store, recordings};
+pub use writer::Recorder;
+
+/// What recordings need.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder that holds them.
+    pub dir: PathBuf,
+    /// A frame is durable at most this long after it was written.
+    pub sync_interval: Duration,
+    /// Creating one is refused while the disk has less room than this.
+    pub free_bytes_min: u64,
+}
+
+/// Why a frame could not be kept. The session ends.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the recording cannot be written: {0}")]
+pub struct RecordingError(pub String);

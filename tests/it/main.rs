@@ -1,0 +1,27 @@
+//! One binary: real clients, a real gateway, real elements.
+//!
+//! Everything a test starts lives in its own temporary folder, listens on port 0 of loopback and ends with the test. A test that needs a
+//! program says so with `need!`; where the program is missing the test says so loudly and passes, unless
+//! `SALLYPORT_TEST_REQUIRE_ALL=1` (as in `.ci/run`), where it fails.
+
+#![allow(unreachable_pub, missing_docs, reason = "one binary: nothing outside can name what is here")]
+#![allow(clippy::disallowed_methods, reason = "tests read the clock: they wait on conditions with a deadline")]
+
+mod harness;
+
+mod clients;
+mod demo;
+mod doors;
+mod elements;
+mod every_protocol;
+mod flow;
+mod forwards;
+mod forwards_allowed;
+mod hostile;
+mod layers;
+mod legacy;
+mod policy_live;
+mod recording;
+mod service;
+mod ssh_identical;
+mod threats;
