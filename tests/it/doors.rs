@@ -77,7 +77,9 @@ fn the_mtls_door_opens_to_good_certificates_only() {
     }
 
     // It differs from ada's in nothing but when it runs out; what it says of that second is still valid in it (RFC 5280, 4.1.2.5).
-    wait_until("a certificate that has run out is refused", SOON, || !opened(&knock_as(&gateway, &site, "brief", None)));
+    wait_until("a certificate that has run out is refused", SOON, || {
+        !opened(&knock_as(&gateway, &site, "brief", None))
+    });
 }
 
 #[test]

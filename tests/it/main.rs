@@ -23,5 +23,6 @@ mod legacy;
 mod policy_live;
 mod recording;
 mod service;
+mod setup;
 mod ssh_identical;
 mod threats;
