@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::{Action, Effect, Timestamp, Verb};
 use crate::recording::reader::{Item, Stamped};
 use crate::recording::text::PlainText;
-use crate::recording::{Kept, Stream, export};
+use crate::recording::{Exchange, Kept, Part, Stream, export};
 
 use super::data::{Data, Out, Source, open_recording, unreadable, unwritable};
 use super::export::{refuse_damage, tell_damage};
@@ -188,6 +188,7 @@ pub(super) fn tell(frame: &Kept) -> Option<String> {
             };
             format!("{} file {}{to}{size}{sha256}{how}", at(channel), event.action)
         }
+        Kept::Exchange { channel, exchange } => format!("{} {}", at(channel), tell_exchange(exchange)),
         Kept::Forwarded { channel, destination, bytes_in, bytes_out } => {
             format!(
                 "{} forwarded to {}: {bytes_in} bytes in, {bytes_out} bytes out",
@@ -204,6 +205,24 @@ pub(super) fn tell(frame: &Kept) -> Option<String> {
         Kept::Data { .. } | Kept::Resize { .. } => return None,
     })
 }
+
+/// A message of a management protocol in one line, with the beginning of its body.
+fn tell_exchange(exchange: &Exchange) -> String {
+    let arrow = match exchange.part {
+        Part::Request => "->",
+        Part::Reply => "<-",
+        Part::Notification => "<*",
+        Part::Observation => "==",
+    };
+    let status = exchange.status.as_ref().map_or(String::new(), |status| format!(": {}", status.escape_debug()));
+    let body: String = exchange.body.iter().flat_map(|body| body.chars()).take(BODY_CHARS_SHOWN).collect();
+    let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
+    let body = if body.is_empty() { String::new() } else { format!("  {}", body.escape_debug()) };
+    format!("{arrow} #{} {}{status} ({} bytes){body}", exchange.number, exchange.what.escape_debug(), exchange.bytes)
+}
+
+/// How much of a message's body a line of the timeline shows.
+const BODY_CHARS_SHOWN: usize = 160;
 
 /// The time into the session.
 fn clock(opened_at: Timestamp, at: Timestamp) -> String {

@@ -16,7 +16,7 @@ use crate::domain::{Effect, Request, Verb};
 
 use super::names::ANY;
 use super::pattern::{self, Object, Pattern, Reach};
-use super::rows::{Link, Row};
+use super::rows::{Link, Row, shared};
 use super::verdicts::Judge;
 
 /// What `model.conf` must say, section by section, blanks apart.
@@ -159,6 +159,9 @@ fn reach(effect: &str) -> Reach {
 }
 
 fn verb_is(verb: &str, row: &str) -> bool {
+    if let Some(each) = shared(row) {
+        return each.iter().any(|shared| shared.as_str() == verb);
+    }
     row.strip_suffix('*').map_or(verb == row, |family| verb.starts_with(family))
 }
 

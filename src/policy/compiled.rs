@@ -107,6 +107,13 @@ impl Compiled {
         numbers.iter().filter_map(|number| self.rules.get(at(*number))).collect()
     }
 
+    /// The `p2` rows whose who, element and verb fit.
+    pub(super) fn duty_candidates(&self, request: &Request) -> Vec<&(Row, Duty)> {
+        let mut numbers = Vec::new();
+        self.duty_index.candidates(self.question(request), |number| numbers.push(number));
+        numbers.iter().filter_map(|number| self.duties.get(at(*number))).collect()
+    }
+
     /// The row that settles it: the first that denies, else the first that allows.
     pub(super) fn settle(&self, matching: &[u32]) -> Option<(u32, Effect)> {
         let effect = |number: &u32| self.rules.get(at(*number)).map(|(_, effect)| (*number, *effect));

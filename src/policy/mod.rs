@@ -14,8 +14,10 @@ mod explain;
 mod files;
 mod graph;
 mod index;
+mod models;
 mod names;
 mod obligation;
+mod outline;
 mod parsed;
 mod pattern;
 mod rows;
@@ -33,6 +35,7 @@ use crate::identity::Verified;
 
 pub use cases::CaseResult;
 pub use explain::{Explanation, NearMiss, Obliged, reason_text};
+pub use outline::{Outline, Portion};
 pub use set::PolicySet;
 
 /// What policy needs to know of an element: its name and the groups it is in (`class/…`, `site/…`, `vendor/…`, `platform/…`, own names).
@@ -108,6 +111,11 @@ impl Permit {
     }
 }
 
+/// What a verified client may read of a data tree by this verb, in outline.
+pub fn outline(set: &PolicySet, who: &Verified, ask: &Ask<'_>) -> Outline {
+    set.outline(&request(who, ask))
+}
+
 /// A request that was denied, with the decision.
 #[derive(Debug)]
 pub struct Denied {
@@ -122,7 +130,13 @@ pub struct Denied {
 /// # Errors
 /// The denial.
 pub fn permit(set: &PolicySet, who: &Verified, ask: &Ask<'_>) -> Result<Permit, Box<Denied>> {
-    let request = Request {
+    let request = request(who, ask);
+    let decision = set.decide(&request);
+    if decision.allows() { Ok(Permit { request, decision }) } else { Err(Box::new(Denied { request, decision })) }
+}
+
+fn request(who: &Verified, ask: &Ask<'_>) -> Request {
+    Request {
         who: who.identity().clone(),
         device: who.device().cloned(),
         assurance: who.assurance(),
@@ -133,7 +147,5 @@ pub fn permit(set: &PolicySet, who: &Verified, ask: &Ask<'_>) -> Result<Permit, 
         action: ask.action.clone(),
         at: ask.at,
         session_opened_at: ask.session_opened_at,
-    };
-    let decision = set.decide(&request);
-    if decision.allows() { Ok(Permit { request, decision }) } else { Err(Box::new(Denied { request, decision })) }
+    }
 }

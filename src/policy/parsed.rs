@@ -8,8 +8,10 @@ use super::casbin::check_model;
 use super::cases::{self, Case};
 use super::classes::Classes;
 use super::files::{self, Folder};
+use super::models;
 use super::rows::{self, Rows};
 use super::{ElementTags, Problem};
+use crate::domain::data::Models;
 
 pub(super) const MODEL_FILE: &str = "model.conf";
 const SET_FILE: &str = "set.toml";
@@ -26,6 +28,7 @@ pub(super) struct Parsed {
     pub(super) about: About,
     pub(super) rows: Rows,
     pub(super) cases: Vec<Case>,
+    pub(super) models: Models,
     /// Those of the inventory, and those that cases invent.
     pub(super) elements: Vec<ElementTags>,
 }
@@ -48,6 +51,7 @@ impl Parsed {
             .unwrap_or_default();
         let cases =
             folder.text(cases::FILE, problems).map(|text| cases::parse(&text, elements, problems)).unwrap_or_default();
+        let models = folder.text(models::FILE, problems).map(|text| models::parse(&text, problems)).unwrap_or_default();
         let mut elements = elements.to_vec();
         for case in &cases {
             let Some(invented) = &case.invented else { continue };
@@ -64,7 +68,7 @@ impl Parsed {
                 }),
             }
         }
-        Self { about, rows, cases, elements }
+        Self { about, rows, cases, models, elements }
     }
 }
 

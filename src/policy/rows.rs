@@ -243,12 +243,46 @@ impl Draft<'_> {
     }
 }
 
-/// The verb field: one verb, or a family such as `file.*`.
+/// The verbs that a shared name of the management plane stands for: the same thing by each protocol.
+pub(super) fn shared(name: &str) -> Option<&'static [Verb]> {
+    use Verb::{
+        GnmiDelete, GnmiGet, GnmiReplace, GnmiSubscribe, GnmiUpdate, NetconfCreate, NetconfDelete, NetconfGet,
+        NetconfGetConfig, NetconfGetData, NetconfMerge, NetconfRemove, NetconfReplace, RestconfDelete, RestconfGet,
+        RestconfPatch, RestconfPost, RestconfPut,
+    };
+    Some(match name {
+        "data.read" => &[NetconfGet, NetconfGetConfig, NetconfGetData, RestconfGet, GnmiGet, GnmiSubscribe],
+        "data.create" => &[NetconfCreate, RestconfPost],
+        "data.merge" => &[NetconfMerge, RestconfPatch, GnmiUpdate],
+        "data.replace" => &[NetconfReplace, RestconfPut, GnmiReplace],
+        "data.delete" => &[NetconfDelete, NetconfRemove, RestconfDelete, GnmiDelete],
+        "data.write" => &[
+            NetconfCreate,
+            NetconfMerge,
+            NetconfReplace,
+            NetconfDelete,
+            NetconfRemove,
+            RestconfPost,
+            RestconfPatch,
+            RestconfPut,
+            RestconfDelete,
+            GnmiUpdate,
+            GnmiReplace,
+            GnmiDelete,
+        ],
+        _ => return None,
+    })
+}
+
+/// The verb field: one verb, a shared name of the management plane, or a family such as `file.*`.
 fn verbs(text: &str, reach: Reach) -> Result<Verbs, String> {
     if text == Verb::FileTransfer.as_str() {
         return Err(format!(
             "`{text}` follows from the rows of the file actions; write rows for those, such as file.read"
         ));
+    }
+    if let Some(each) = shared(text) {
+        return Ok(Verbs { text: text.to_owned(), each: each.to_vec() });
     }
     let each: Vec<Verb> = match text.strip_suffix('*') {
         None => vec![text.parse().map_err(|e: crate::domain::ParseError| e.to_string())?],
@@ -315,6 +349,13 @@ mod tests {
             "p, *, group:li, *, ssh.*, *, deny",
             "p, role:a, element:r1, *, ssh.raw-shell, -, allow",
             "p, role:a, element:r1, *, ssh.raw-shell, , allow",
+            "p, role:a, element:r1, *, data.read, /interfaces, allow",
+            "p, role:a, element:r1, *, data.write, running:/interfaces/interface[name=*]/config, allow",
+            "p, role:a, element:r1, *, netconf.merge, /m:a/**/b, allow",
+            "p, role:a, element:r1, *, netconf.lock, candidate, allow",
+            "p, role:a, element:r1, *, cli.run, show *, allow",
+            "p, *, *, *, netconf.*, *, deny",
+            "p, *, *, *, data.write, *, deny",
             "p2, *, *, *, ssh.exec, *, assurance:2",
             "g, user:ada, role:noc",
             "g2, element:r1, group:core",
@@ -353,6 +394,13 @@ mod tests {
             "p, role:noc, group:core, *, file.read, class:nope, allow",
             "p, role:noc, group:core, *, file.read, /a/../b, allow",
             "p, role:noc, group:core, *, file.transfer, -, allow",
+            "p, role:noc, group:core, *, data.read, *, allow",
+            "p, role:noc, group:core, *, data.read, interfaces, allow",
+            "p, role:noc, group:core, *, data.reads, /, allow",
+            "p, role:noc, group:core, *, data.*, *, deny",
+            "p, role:noc, group:core, *, netconf.*, /, allow",
+            "p, role:noc, group:core, *, netconf.merge, /a/**, allow",
+            "p, role:noc, group:core, *, netconf.session, x, allow",
             "p, role:noc, group:core, *, file.transfer, *, deny",
             "p, role:noc, group:core, *, ssh.forward, *, allow",
             "p, role:noc, group:core, *, ssh.raw-shell, x, allow",

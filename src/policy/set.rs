@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::domain::data::Models;
 use crate::domain::{Decision, Effect, Obligation, Reason, Request, Revision, RuleRef, Timestamp, Verb};
 
 use super::casbin::Casbin;
@@ -29,6 +30,7 @@ pub struct PolicySet {
     disagreements: AtomicU64,
     cases: Vec<CaseResult>,
     warnings: Vec<Problem>,
+    models: Models,
 }
 
 impl std::fmt::Debug for dyn Judge {
@@ -68,6 +70,7 @@ impl PolicySet {
             problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             return Err(problems);
         }
+        set.models = parsed.models;
         set.run_cases(&parsed.cases);
         Ok(set)
     }
@@ -93,6 +96,7 @@ impl PolicySet {
             disagreements: AtomicU64::new(0),
             cases: Vec::new(),
             warnings,
+            models: Models::default(),
         }
     }
 
@@ -134,6 +138,11 @@ impl PolicySet {
     /// Whom a person who was denied can ask, from `set.toml`.
     pub fn contact(&self) -> &str {
         &self.contact
+    }
+
+    /// The data models that rows and requests speak of.
+    pub fn models(&self) -> &Models {
+        &self.models
     }
 
     /// What became of each case.

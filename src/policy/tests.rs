@@ -363,3 +363,65 @@ fn a_transfer_opens_when_some_file_action_could_be_allowed() {
         assert!(!opens(rows, "ada"), "{rows}");
     }
 }
+
+#[test]
+fn the_management_plane_has_one_vocabulary() {
+    let set = set("\
+g, user:ada, role:noc
+p, role:noc, group:class/core-router, *, data.read, /interfaces, allow
+p, role:noc, group:class/core-router, *, data.merge, running:/interfaces/interface[name=*]/config, allow
+p, *, group:class/core-router, *, data.write, /interfaces/interface[name=lo0], deny
+");
+    let allowed = |verb: &str, object: &str| set.decide(&request("ada", "r1", verb, object)).allows();
+    for verb in ["netconf.get", "netconf.get-config", "netconf.get-data", "restconf.get", "gnmi.get", "gnmi.subscribe"]
+    {
+        assert!(allowed(verb, "running:/ietf-interfaces:interfaces/interface[name='eth0']"), "{verb}");
+        assert!(!allowed(verb, "running:/system"), "{verb}");
+        assert!(!allowed(verb, "running:/"), "{verb}");
+        assert!(!allowed(verb, "not a target"), "{verb}");
+    }
+    for verb in ["netconf.merge", "restconf.patch", "gnmi.update"] {
+        assert!(allowed(verb, "running:/oc:interfaces/interface[name='eth0']/config/mtu"), "{verb}");
+        for object in [
+            "candidate:/interfaces/interface[name='eth0']/config/mtu",
+            "running:/interfaces/interface[name='lo0']/config/mtu",
+            "running:/interfaces/interface/config/mtu",
+            "running:/interfaces/interface[name='eth0']",
+            "running:/interfaces",
+        ] {
+            assert!(!allowed(verb, object), "{verb} {object}");
+        }
+    }
+    for verb in ["netconf.replace", "restconf.put", "gnmi.replace", "netconf.create", "gnmi.delete"] {
+        assert!(!allowed(verb, "running:/interfaces/interface[name='eth0']/config/mtu"), "{verb}");
+    }
+}
+
+#[test]
+fn an_outline_tells_where_to_look() {
+    let set = set("\
+p, user:ada, element:r1, *, netconf.get, /interfaces, allow
+p, user:ada, element:r1, *, netconf.get, /system/clock, allow
+p, user:ada, element:r1, bob, netconf.get, /other, allow
+p, *, element:r1, *, netconf.get, /interfaces/interface[name=lo0], deny
+p2, *, element:r1, *, netconf.get, /interfaces/secret, assurance:3
+");
+    let outline = set.outline(&request("ada", "r1", "netconf.get", ""));
+    for (target, portion) in [
+        ("running:/", Portion::Part),
+        ("running:/interfaces", Portion::Part),
+        ("running:/interfaces/interface[name='eth0']", Portion::Whole),
+        ("running:/interfaces/interface[name='lo0']", Portion::Part),
+        ("running:/interfaces/interface", Portion::Part),
+        ("running:/interfaces/secret/x", Portion::Part),
+        ("running:/interfaces/other", Portion::Whole),
+        ("running:/system", Portion::Part),
+        ("running:/system/clock/timezone", Portion::Whole),
+        ("running:/system/users", Portion::Nothing),
+        ("running:/other", Portion::Nothing),
+    ] {
+        assert_eq!(outline.portion(&target.parse().expect("a target")), portion, "{target}");
+    }
+    let nobody = set.outline(&request("eve", "r1", "netconf.get", ""));
+    assert_eq!(nobody.portion(&"running:/interfaces".parse().expect("a target")), Portion::Nothing);
+}

@@ -170,6 +170,9 @@ pub fn object(frame: &Stamped, opened_at: Timestamp) -> Value {
             json!({ "frame": "decided", "channel": channel, "action": action, "decision": decision })
         }
         Kept::File { channel, event } => json!({ "frame": "file", "channel": channel, "event": event }),
+        Kept::Exchange { channel, exchange } => {
+            json!({ "frame": "exchange", "channel": channel, "exchange": exchange })
+        }
         Kept::Forwarded { channel, destination, bytes_in, bytes_out } => {
             json!({ "frame": "forwarded", "channel": channel, "destination": destination, "bytes_in": bytes_in, "bytes_out": bytes_out })
         }

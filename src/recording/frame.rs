@@ -2,6 +2,7 @@
 
 use crate::domain::{Action, DecisionFacts, Outcome};
 
+use super::exchange::Exchange;
 use super::format::{FormatError, Take, odd, put_varint};
 
 /// Which of a channel's streams.
@@ -59,6 +60,8 @@ pub enum Frame<'a> {
     Decided { channel: u32, action: &'a Action, decision: &'a DecisionFacts },
     /// A file operation ended.
     File { channel: u32, event: &'a FileEvent },
+    /// A message of a management protocol passed, or was answered by the gateway.
+    Exchange { channel: u32, exchange: &'a Exchange },
     /// A forwarded connection ended.
     Forwarded { channel: u32, destination: &'a str, bytes_in: u64, bytes_out: u64 },
     /// The command ended with this status.
@@ -85,6 +88,7 @@ pub enum Kept {
     Environment { channel: u32, name: String, value: String, passed: bool },
     Decided { channel: u32, action: Action, decision: DecisionFacts },
     File { channel: u32, event: FileEvent },
+    Exchange { channel: u32, exchange: Box<Exchange> },
     Forwarded { channel: u32, destination: String, bytes_in: u64, bytes_out: u64 },
     ExitStatus { channel: u32, status: u32 },
     ExitSignal { channel: u32, name: String, message: String },
@@ -106,6 +110,7 @@ impl Kept {
             | Self::Environment { channel, .. }
             | Self::Decided { channel, .. }
             | Self::File { channel, .. }
+            | Self::Exchange { channel, .. }
             | Self::Forwarded { channel, .. }
             | Self::ExitStatus { channel, .. }
             | Self::ExitSignal { channel, .. }
@@ -162,6 +167,7 @@ fn kind_of(frame: &Frame<'_>) -> u8 {
         Frame::ExitSignal { .. } => 13,
         Frame::ChannelClosed { .. } => 14,
         Frame::Note { .. } => 15,
+        Frame::Exchange { .. } => 20,
     }
 }
 
@@ -209,6 +215,10 @@ fn encode_body(out: &mut Vec<u8>, frame: &Frame<'_>) -> Result<(), FormatError> 
         Frame::Forwarded { channel, destination, bytes_in, bytes_out } => {
             put_numbers(out, &[channel.into(), bytes_in, bytes_out]);
             text(out, destination);
+        }
+        Frame::Exchange { channel, exchange } => {
+            put_varint(out, channel.into());
+            json(out, exchange)?;
         }
         Frame::ExitStatus { channel, status } => put_numbers(out, &[channel.into(), status.into()]),
         Frame::ExitSignal { channel, name, message } => {
@@ -305,6 +315,7 @@ fn decode_body(kind: u8, body: &mut Take<'_>) -> Result<Kept, FormatError> {
         }
         12 => Kept::ExitStatus { channel, status: body.number()? },
         13 => Kept::ExitSignal { channel, name: body.text()?.to_owned(), message: body.text()?.to_owned() },
+        20 => Kept::Exchange { channel, exchange: Box::new(from_json(body)?) },
         14 => Kept::ChannelClosed { channel, outcome: from_json(body)? },
         _ => return Err(odd("a frame of no known kind")),
     })
@@ -385,6 +396,21 @@ mod tests {
             Frame::Environment { channel, name: text, value: "v", passed: flag }
         );
         pair!(Kept::File { channel, event: event.clone() }, Frame::File { channel, event: &event });
+        let exchange = Exchange {
+            number: n,
+            part: super::super::Part::Reply,
+            what: text_owned.clone(),
+            status: Some(text_owned.clone()),
+            peer_id: None,
+            bytes: n,
+            sha256: None,
+            body: Some(text_owned.clone()),
+            cut: flag,
+        };
+        pair!(
+            Kept::Exchange { channel, exchange: Box::new(exchange.clone()) },
+            Frame::Exchange { channel, exchange: &exchange }
+        );
         pair!(
             Kept::Forwarded { channel, destination: text_owned.clone(), bytes_in: n, bytes_out: 0 },
             Frame::Forwarded { channel, destination: text, bytes_in: n, bytes_out: 0 }
@@ -426,7 +452,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_upset_the_decoder(kind in 0u8..20, body in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn no_bytes_upset_the_decoder(kind in 0u8..24, body in proptest::collection::vec(any::<u8>(), 0..80)) {
             let mut bytes = vec![kind];
             bytes.extend_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
             bytes.extend_from_slice(&body);

@@ -8,6 +8,7 @@
 //! Deliberately absent: a buffer between the recorder and the disk, and state that an idle session would hold.
 
 pub mod cross;
+mod exchange;
 pub mod export;
 pub mod format;
 mod frame;
@@ -25,6 +26,7 @@ mod writer;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use exchange::{Exchange, Part};
 pub use frame::{FileEvent, Frame, Kept, Stream, decode_frame, encode_frame};
 pub use reader::{Item, Reader};
 pub use store::{Recovered, SYNC_INTERVAL, Store, recordings};

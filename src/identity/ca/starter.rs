@@ -65,7 +65,7 @@ pub fn starter_policies() -> &'static [(&'static str, &'static str)] {
     macro_rules! shipped {
         ($($path:literal)*) => { &[$(($path, include_str!(concat!("../../../policies/", $path))),)*] };
     }
-    shipped!("set.toml" "model.conf" "policy.csv" "elements.toml" "cases.toml" "commands/ios.toml" "commands/linux.toml")
+    shipped!("set.toml" "model.conf" "policy.csv" "elements.toml" "cases.toml" "models.toml" "commands/ios.toml" "commands/linux.toml")
 }
 
 #[cfg(test)]

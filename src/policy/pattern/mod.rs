@@ -5,12 +5,14 @@
 //! and an object that cannot be judged matches. What lies between the two is denied.
 
 mod command;
+mod data;
 mod destination;
 mod path;
 
 use std::cell::OnceCell;
 
 use crate::domain::Verb;
+use crate::domain::data::DataTarget;
 
 use command::Broad;
 
@@ -30,6 +32,7 @@ pub(super) enum Reach {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectKind {
     Command,
+    Data,
     Destination,
     Empty,
     Name,
@@ -39,9 +42,37 @@ pub(super) enum ObjectKind {
 /// What the object of `verb` is.
 pub(super) const fn kind(verb: Verb) -> ObjectKind {
     match verb {
-        Verb::SshExec => ObjectKind::Command,
+        Verb::CliRun | Verb::SshExec => ObjectKind::Command,
+        Verb::NetconfGet
+        | Verb::NetconfGetConfig
+        | Verb::NetconfGetData
+        | Verb::NetconfCreate
+        | Verb::NetconfMerge
+        | Verb::NetconfReplace
+        | Verb::NetconfDelete
+        | Verb::NetconfRemove
+        | Verb::NetconfAction
+        | Verb::NetconfPartialLock
+        | Verb::RestconfGet
+        | Verb::RestconfPost
+        | Verb::RestconfPut
+        | Verb::RestconfPatch
+        | Verb::RestconfDelete
+        | Verb::GnmiGet
+        | Verb::GnmiUpdate
+        | Verb::GnmiReplace
+        | Verb::GnmiDelete
+        | Verb::GnmiSubscribe => ObjectKind::Data,
         Verb::SshForward | Verb::SshListen => ObjectKind::Destination,
-        Verb::SshShell | Verb::SshRawShell | Verb::SshAgent | Verb::SshX11 => ObjectKind::Empty,
+        Verb::SshShell
+        | Verb::SshRawShell
+        | Verb::SshAgent
+        | Verb::SshX11
+        | Verb::NetconfSession
+        | Verb::NetconfPartialUnlock
+        | Verb::NetconfCancelCommit
+        | Verb::NetconfDiscardChanges
+        | Verb::GnmiCapabilities => ObjectKind::Empty,
         Verb::FileRead
         | Verb::FileWrite
         | Verb::FileList
@@ -50,9 +81,30 @@ pub(super) const fn kind(verb: Verb) -> ObjectKind {
         | Verb::FileMkdir
         | Verb::FileAttributes
         | Verb::FileStat
-        | Verb::FileLink => ObjectKind::Path,
+        | Verb::FileLink
+        | Verb::HttpGet
+        | Verb::HttpHead
+        | Verb::HttpOptions
+        | Verb::HttpPost
+        | Verb::HttpPut
+        | Verb::HttpPatch
+        | Verb::HttpDelete
+        | Verb::HttpUpgrade
+        | Verb::GnoiRpc => ObjectKind::Path,
         Verb::FileTransfer
         | Verb::SshSubsystem
+        | Verb::NetconfCopyConfig
+        | Verb::NetconfDeleteConfig
+        | Verb::NetconfLock
+        | Verb::NetconfUnlock
+        | Verb::NetconfCommit
+        | Verb::NetconfValidate
+        | Verb::NetconfSubscribe
+        | Verb::NetconfKillSession
+        | Verb::NetconfGetSchema
+        | Verb::NetconfRpc
+        | Verb::RestconfOperation
+        | Verb::RestconfStream
         | Verb::GatewayWatch
         | Verb::GatewayTerminate
         | Verb::GatewayReplay
@@ -70,15 +122,20 @@ pub(super) struct Object<'a> {
     text: &'a str,
     broad: OnceCell<Broad>,
     canonical: OnceCell<bool>,
+    target: OnceCell<Option<DataTarget>>,
 }
 
 impl<'a> Object<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, broad: OnceCell::new(), canonical: OnceCell::new() }
+        Self { text, broad: OnceCell::new(), canonical: OnceCell::new(), target: OnceCell::new() }
     }
 
     fn broad(&self) -> &Broad {
         self.broad.get_or_init(|| Broad::of(self.text))
+    }
+
+    fn target(&self) -> Option<&DataTarget> {
+        self.target.get_or_init(|| self.text.parse().ok()).as_ref()
     }
 
     fn canonical_path(&self) -> bool {
@@ -97,6 +154,8 @@ pub(super) enum Pattern {
     Empty,
     /// Any of these command lines: one as written, or those of a class.
     Commands(Vec<String>),
+    /// A path in a data tree.
+    Data(data::Pattern),
     /// A destination.
     Destination(destination::Pattern),
     /// Exactly this name.
@@ -118,6 +177,7 @@ impl Pattern {
                 lines.iter().try_for_each(|line| command::check(line))?;
                 Ok(Self::Commands(lines))
             }
+            ObjectKind::Data => data::Pattern::parse(text).map(Self::Data),
             ObjectKind::Destination => destination::Pattern::parse(text).map(Self::Destination),
             ObjectKind::Empty if matches!(text, "" | "-" | "*") => Ok(Self::Empty),
             ObjectKind::Empty => Err(format!("`{text}`: this verb has no object; write `-`")),
@@ -141,12 +201,27 @@ impl Pattern {
                 Reach::Strict => lines.iter().any(|line| command::is_exactly(line, object.text)),
                 Reach::Broad => lines.iter().any(|line| object.broad().could_be(line)),
             },
+            // SECURITY: a target that cannot be read is no allow's and every deny's.
+            Self::Data(pattern) => {
+                object.target().map_or(reach == Reach::Broad, |target| pattern.matches(reach, target))
+            }
             Self::Destination(pattern) => pattern.matches(reach, object.text),
             Self::Name(name) => match reach {
                 Reach::Strict => object.text == name,
                 Reach::Broad => object.text.trim().eq_ignore_ascii_case(name),
             },
             Self::Path(pattern) => pattern.matches(reach, object.text, object.canonical_path()),
+        }
+    }
+}
+
+impl Pattern {
+    /// Whether a data target is meant by this pattern.
+    pub(super) fn matches_target(&self, reach: Reach, target: &DataTarget) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Data(pattern) => pattern.matches(reach, target),
+            _ => reach == Reach::Broad,
         }
     }
 }
