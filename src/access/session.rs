@@ -74,11 +74,12 @@ impl Session {
         let (access, verified, protocol) = (visit.access(), visit.verified(), visit.protocol());
         let request = permit.request();
         let rules = access.rules().current();
-        let Some(element) =
-            rules.inventory.find(&request.element).filter(|e| e.allows_account(&request.account)).cloned()
-        else {
-            refused(access, verified, "the inventory knows no such element or account").await;
-            return Err(Refusal::Unavailable(Outcome::ElementUnreachable));
+        let element = match rules.inventory.reach(&request.element, &request.account, protocol) {
+            Ok(element) => element.clone(),
+            Err(reason) => {
+                refused(access, verified, reason).await;
+                return Err(Refusal::Unavailable(Outcome::ElementUnreachable));
+            }
         };
         let Some(counted) = access.counters.element(element.name(), element.sessions_max()) else {
             refused(access, verified, "the element has as many sessions as its sessions_max allows").await;
@@ -218,9 +219,9 @@ impl Session {
         };
         let permit = permit(&rules.policy, &self.verified, &ask)?;
         // What the inventory no longer has is no longer allowed, whatever the policy says.
-        match rules.inventory.find(&request.element) {
-            Some(element) if element.allows_account(&request.account) => Ok(permit),
-            Some(_) | None => Err(Box::new(permit.withdrawn("the inventory no longer has this element or account"))),
+        match rules.inventory.reach(&request.element, &request.account, &self.facts.protocol) {
+            Ok(_) => Ok(permit),
+            Err(reason) => Err(Box::new(permit.withdrawn(reason))),
         }
     }
 

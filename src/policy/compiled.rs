@@ -129,6 +129,7 @@ impl Compiled {
         matching.into_iter().filter_map(|number| self.duties.get(at(number)))
     }
 
+    /// What is probably not meant; `elements` are those of the inventory, without the ones that cases invent.
     pub(super) fn warnings(&self, elements: &[ElementTags]) -> Vec<Problem> {
         let known: BTreeSet<String> = elements
             .iter()
@@ -138,17 +139,45 @@ impl Compiled {
         let roles: BTreeSet<&str> =
             self.people.members.keys().flat_map(|name| self.people.closure("user:", name)).collect();
         let groups: BTreeSet<&str> = known.iter().flat_map(|name| self.elements.closure("element:", name)).collect();
-        let mut warnings = Vec::new();
+        let mut warnings = self.unprotected(elements);
+        // One for each name, at the first row that has it.
+        let mut told = BTreeSet::new();
         for row in self.rules.iter().map(|(row, _)| row).chain(self.duties.iter().map(|(row, _)| row)) {
-            let mut warn = |text: String| warnings.push(Problem { file: rows::FILE.to_owned(), line: row.line, text });
+            let mut warn = |name: &str, text: String| {
+                if told.insert(name.to_owned()) {
+                    warnings.push(Problem { file: rows::FILE.to_owned(), line: row.line, text });
+                }
+            };
             if row.who.starts_with("role:") && !roles.contains(row.who.as_str()) {
-                warn(format!("nobody has `{}`", row.who));
+                warn(&row.who, format!("nobody has `{}`", row.who));
             }
             if row.element.starts_with("group:") && !groups.contains(row.element.as_str()) {
-                warn(format!("no element is in `{}`", row.element));
+                warn(&row.element, format!("no element is in `{}`", row.element));
             }
             if row.element.strip_prefix("element:").is_some_and(|name| !known.contains(name)) {
-                warn(format!("`{}` is not in elements.toml", row.element));
+                warn(&row.element, format!("`{}` is not in elements.toml", row.element));
+            }
+        }
+        warnings
+    }
+}
+
+impl Compiled {
+    /// Elements of a class that no row names, neither itself nor through a group it is in: a misspelt class slips past every row that denies.
+    fn unprotected(&self, elements: &[ElementTags]) -> Vec<Problem> {
+        let rows = self.rules.iter().map(|(row, _)| row).chain(self.duties.iter().map(|(row, _)| row));
+        let named: BTreeSet<&str> = rows.map(|row| row.element.as_str()).collect();
+        let mut told = BTreeSet::new();
+        let mut warnings = Vec::new();
+        for element in elements {
+            for class in element.groups.iter().filter(|tag| tag.starts_with("class/")) {
+                let group = format!("group:{class}");
+                let reached = self.elements.graph.closure([group.as_str()]);
+                if reached.iter().any(|name| named.contains(name)) || !told.insert(group.clone()) {
+                    continue;
+                }
+                let text = format!("no row names `{group}`, the class of `{}`: is it misspelt?", element.name);
+                warnings.push(Problem { file: "elements.toml".to_owned(), line: 0, text });
             }
         }
         warnings

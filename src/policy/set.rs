@@ -66,6 +66,7 @@ impl PolicySet {
         let mut problems = Vec::new();
         let parsed = Parsed::parse(&folder, elements, &mut problems);
         let mut set = Self::compile(folder.revision(), &parsed.about, parsed.rows, &parsed.elements, &mut problems);
+        set.warnings = set.compiled.warnings(elements);
         if !problems.is_empty() {
             problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             return Err(problems);
@@ -86,7 +87,6 @@ impl PolicySet {
         groups.extend(tag_links(elements, problems));
         let judge = casbin_of(&rows.roles, &groups, problems);
         let compiled = Compiled::new(rows.rules, rows.duties, &rows.roles, &groups, elements, problems);
-        let warnings = compiled.warnings(elements);
         Self {
             revision,
             contact: about.contact.clone(),
@@ -95,7 +95,7 @@ impl PolicySet {
             verdicts: Verdicts::default(),
             disagreements: AtomicU64::new(0),
             cases: Vec::new(),
-            warnings,
+            warnings: Vec::new(),
             models: Models::default(),
         }
     }

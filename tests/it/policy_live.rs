@@ -56,6 +56,28 @@ fn a_policy_edit_ends_what_it_no_longer_allows() {
 }
 
 #[test]
+fn an_element_is_reached_by_the_protocols_it_is_listed_with() {
+    need!("sshd");
+    let lab = Lab::start();
+    let file = lab.site.path().join("policies/elements.toml");
+    let listed = |protocols: &str| {
+        let text = std::fs::read_to_string(&file).expect("written by the harness");
+        let line = text.lines().find(|l| l.starts_with("protocols")).expect("a line").to_owned();
+        replace(&file, &text.replace(&line, &format!("protocols = [{protocols}]")));
+    };
+    let mut session = live(&lab, "live");
+    // Policy allows as before; the inventory says that nobody speaks SSH to it.
+    listed("\"netconf\", \"gnmi\"");
+    ends(&lab, &mut session, "policy-denies", "the policy no longer allows this");
+    let refused = lab.pair.gateway.run(&["echo reached"]);
+    assert!(refused.code() != 0 && refused.text().is_empty(), "{}", refused.text());
+    let reason = lab.site.events().iter().rev().find(|e| e.to_string().contains("\"refused\"")).map(ToString::to_string);
+    assert!(reason.as_ref().is_some_and(|r| r.contains("`protocols`")), "the log says why: {reason:?}");
+    listed("\"netconf\", \"ssh\"");
+    wait_until("it is reached again", SOON, || lab.pair.gateway.run(&["true"]).code() == 0);
+}
+
+#[test]
 fn an_edit_that_still_allows_touches_nobody() {
     need!("sshd");
     let mut lab = Lab::start();

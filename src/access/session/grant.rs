@@ -95,10 +95,14 @@ impl Grant {
         let session = &self.session;
         let unreachable = Refusal::Unavailable(Outcome::ElementUnreachable);
         let Ok(turn) = session.dials.acquire().await else { return Err(unreachable) };
-        let Some(element) = session.access.rules().current().inventory.find(&session.facts.request.element).cloned()
-        else {
-            session.unreachable("the inventory no longer has it").await;
-            return Err(unreachable);
+        let rules = session.access.rules().current();
+        let request = &session.facts.request;
+        let element = match rules.inventory.reach(&request.element, &request.account, &session.facts.protocol) {
+            Ok(element) => element.clone(),
+            Err(reason) => {
+                session.unreachable(reason).await;
+                return Err(unreachable);
+            }
         };
         let now = clock::now();
         let ttl = session.access.parts.element.connect_timeout.saturating_mul(2);

@@ -167,6 +167,11 @@ impl Element {
         &self.protocols
     }
 
+    /// Whether it is reached by this protocol.
+    pub fn speaks(&self, protocol: &str) -> bool {
+        self.protocols.iter().any(|listed| listed == protocol)
+    }
+
     /// How the gateway logs in.
     pub fn credential(&self) -> &Credential {
         &self.credential

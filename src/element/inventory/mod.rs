@@ -15,7 +15,7 @@ use toml::de::DeTable;
 
 use self::document::{Report, Row, Text};
 use super::crypto::{Kind, Profile, parse_date};
-use crate::domain::{ElementName, Timestamp};
+use crate::domain::{Account, ElementName, Timestamp};
 use crate::policy::{ElementTags, Problem};
 
 pub use demo::{DemoElement, render_demo};
@@ -80,6 +80,21 @@ impl Inventory {
     /// The element of that name.
     pub fn find(&self, name: &ElementName) -> Option<&Arc<Element>> {
         self.elements.get(name)
+    }
+
+    /// The element of that name, when it may be reached as `account` by `protocol`. Policy still decides.
+    ///
+    /// # Errors
+    /// What the inventory does not have, for the log: a peer learns nothing of it.
+    pub fn reach(&self, name: &ElementName, account: &Account, protocol: &str) -> Result<&Arc<Element>, &'static str> {
+        let element = self.find(name).ok_or("the inventory has no such element")?;
+        if !element.allows_account(account) {
+            return Err("the inventory has the element without this account");
+        }
+        if !element.speaks(protocol) {
+            return Err("the element's `protocols` do not name this protocol");
+        }
+        Ok(element)
     }
 
     /// Every element, by name.

@@ -100,6 +100,29 @@ profile = "legacy-cisco"
 }
 
 #[test]
+fn an_element_is_reached_as_listed_or_not_at_all() {
+    let text = one(&[("accounts", r#"["ops"]"#), ("protocols", r#"["netconf", "gnmi"]"#)]);
+    let inventory = Inventory::parse(&text).unwrap();
+    let reach = |name: &str, account: &str, protocol: &str| {
+        inventory.reach(&name.parse().unwrap(), &account.parse().unwrap(), protocol).map(|element| element.line())
+    };
+    assert_eq!(reach("core-rtr-1", "admin", "netconf"), Ok(1));
+    assert_eq!(reach("core-rtr-1", "ops", "gnmi"), Ok(1));
+    for (name, account, protocol) in [
+        ("core-rtr-1", "admin", "ssh"),
+        ("core-rtr-1", "admin", "restconf"),
+        ("core-rtr-1", "admin", "NETCONF"),
+        ("core-rtr-1", "admin", "net"),
+        ("core-rtr-1", "admin", ""),
+        ("core-rtr-1", "root", "netconf"),
+        ("core-rtr-2", "admin", "netconf"),
+        ("gateway", "admin", "netconf"),
+    ] {
+        assert!(reach(name, account, protocol).is_err(), "{account}@{name} by {protocol}");
+    }
+}
+
+#[test]
 fn what_may_be_left_out() {
     let inventory = Inventory::parse(&one(&[])).unwrap();
     let element = inventory.iter().next().unwrap();
@@ -264,14 +287,39 @@ fn what_the_demo_writes_can_be_read() {
     assert_eq!(second.tags().groups, ["class/core-router", "platform/ios", "site/fra", "vendor/lab"]);
 }
 
-#[test]
-fn what_is_shipped_can_be_read() {
+/// What is shipped, with its examples, which are comments.
+fn examples() -> Inventory {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies").join(FILE);
     let text = std::fs::read_to_string(shipped).unwrap();
     assert!(Inventory::parse(&text).is_ok(), "{:?}", Inventory::parse(&text));
-    // The examples are comments; they must be right as well.
     let examples: Vec<&str> = text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect();
-    let examples = examples.join("\n");
-    let inventory = Inventory::parse(&examples).unwrap_or_else(|found| panic!("{found:?}"));
-    assert!(inventory.iter().count() >= 6);
+    Inventory::parse(&examples.join("\n")).unwrap_or_else(|found| panic!("{found:?}"))
+}
+
+#[test]
+fn what_is_shipped_can_be_read() {
+    assert!(examples().iter().count() >= 6);
+}
+
+/// A class that is spelt one way in the inventory and another way in the rows escapes every row that denies.
+#[test]
+fn the_examples_and_the_shipped_rows_name_the_same_groups() {
+    use crate::policy::PolicySet;
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let set = PolicySet::load(&policies, &examples().tags()).unwrap();
+    let about_groups: Vec<_> = set.warnings().iter().filter(|w| w.text.contains("group:")).collect();
+    assert!(about_groups.is_empty(), "{about_groups:#?}");
+    // And the guard itself: one letter, and both sides are told.
+    let mut tags = examples().tags();
+    for group in tags.iter_mut().flat_map(|element| &mut element.groups) {
+        *group = group.replace("lawful-intercept-mediation", "li-mediation");
+    }
+    let set = PolicySet::load(&policies, &tags).unwrap();
+    let told: Vec<String> = set.warnings().iter().map(ToString::to_string).collect();
+    for warning in [
+        "elements.toml: no row names `group:class/li-mediation`, the class of `li-med-1`",
+        "no element is in `group:class/lawful-intercept-mediation`",
+    ] {
+        assert!(told.iter().any(|text| text.contains(warning)), "{warning}: {told:#?}");
+    }
 }
