@@ -34,12 +34,19 @@ pub(super) struct Args {
     /// A host name or pattern; may be repeated [default: *.DOMAIN]
     #[arg(long = "host", value_name = "PATTERN")]
     hosts: Vec<String>,
+    /// Print lines for known_hosts in place of the block, one for each --host: the gateway's own key, for clients that know no host authority
+    /// (Paramiko, Netmiko, dropbear, PuTTY). Several of these take names and no patterns, so name what you connect to
+    #[arg(long, conflicts_with_all = ["gateway", "door"])]
+    known_hosts: bool,
 }
 
 /// Runs it.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let path = identity_folder(args.identity.as_deref())?;
     let folder = IdentityFolder::at(&path);
+    if args.known_hosts {
+        return print(&known_hosts(&folder, args.hosts)?);
+    }
     let mut gateway = folder.gateway().map_err(Failure::usage)?;
     let shown = folder.shown(None).map_err(Failure::usage)?;
     let ssh_door = args.door == DoorName::Ssh;
@@ -58,6 +65,21 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         hosts: &hosts,
         ssh_door,
     };
-    let text = render(&block).map_err(Failure::usage)?;
+    print(&render(&block).map_err(Failure::usage)?)
+}
+
+/// The gateway's key under each name, or under the gateway's own.
+fn known_hosts(folder: &IdentityFolder, names: Vec<String>) -> Result<String, Failure> {
+    let key = folder.host_key().map_err(Failure::usage)?;
+    let names = if names.is_empty() { vec![folder.gateway().map_err(Failure::usage)?.domain] } else { names };
+    if let Some(bad) =
+        names.iter().find(|name| name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == ','))
+    {
+        return Err(Failure::usage(format!("`{}` cannot stand in known_hosts", bad.escape_debug())));
+    }
+    Ok(names.iter().map(|name| format!("{name} {key}\n")).collect())
+}
+
+fn print(text: &str) -> Result<(), Failure> {
     std::io::stdout().write_all(text.as_bytes()).map_err(|e| Failure::new(Exit::Failed, e))
 }

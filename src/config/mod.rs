@@ -153,6 +153,7 @@ fn read_trust(trust: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path)
         ssh_user_ca_file: file("ssh_user_ca_file"),
         ssh_revoked_file: file("ssh_revoked_file"),
         ssh_host_ca_key_file: file("ssh_host_ca_key_file"),
+        ssh_host_key_file: file("ssh_host_key_file"),
         ssh_element_ca_key_file: file("ssh_element_ca_key_file"),
         ssh_identities_file: identities,
         trust_domain: trust_domain?,
@@ -264,6 +265,7 @@ server_key_file = "gateway/server.key.pem"
 ssh_user_ca_file = "ca/ssh_user_ca.pub"
 ssh_revoked_file = "ca/ssh_revoked"
 ssh_host_ca_key_file = "ca/ssh_host_ca"
+ssh_host_key_file = "gateway/ssh_host_key"
 ssh_element_ca_key_file = "ca/ssh_element_ca"
 signing_key_file = "gateway/signing.key.pem"
 secrets_key_file = "gateway/secrets.key"
@@ -289,7 +291,7 @@ listen = "127.0.0.1:8443"
         let mistakes = parse(&bad, Path::new("/")).expect_err("seven mistakes");
         let lines: Vec<_> = mistakes.iter().map(|m| m.line).collect();
         let text = format!("{mistakes:#?}");
-        assert_eq!(lines, [2, 3, 6, 18, 20, 21, 22, 23], "{text}");
+        assert_eq!(lines, [2, 3, 6, 19, 21, 22, 23, 24], "{text}");
         for part in [
             "`gateway.name` is missing",
             "`gateway.nam` is not known",

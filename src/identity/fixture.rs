@@ -92,6 +92,7 @@ pub(crate) fn config(dir: &std::path::Path) -> trust::Config {
         ssh_revoked_file: dir.join("ca/ssh_revoked"),
         ssh_identities_file: Some(dir.join("ca/ssh_identities")),
         ssh_host_ca_key_file: dir.join("ca/ssh_host_ca"),
+        ssh_host_key_file: dir.join("gateway/ssh_host_key"),
         ssh_element_ca_key_file: dir.join("ca/ssh_element_ca"),
     }
 }

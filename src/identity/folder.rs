@@ -68,6 +68,8 @@ pub(super) struct Contents<'a> {
     pub(super) ssh_certificate: &'a str,
     /// One line: the public key of the host authority.
     pub(super) host_authority: &'a str,
+    /// One line: the gateway's own host key.
+    pub(super) host_key: &'a str,
     pub(super) gateway: &'a GatewayFacts,
 }
 
@@ -90,6 +92,19 @@ impl IdentityFolder {
         let path = self.path.join("gateway.toml");
         let text = std::fs::read_to_string(&path).map_err(|e| missing(&path, &e))?;
         toml::from_str(&text).map_err(|e| format!("{}: {}", path.display(), e.message()))
+    }
+
+    /// The gateway's own SSH host key, type and base64, for clients that know no host authority: it is the same for every element.
+    ///
+    /// # Errors
+    /// The folder does not hold it; the text says how to mend that.
+    pub fn host_key(&self) -> Result<String, String> {
+        let path = self.path.join("known_hosts");
+        let text = std::fs::read_to_string(&path).map_err(|e| missing(&path, &e))?;
+        let key = text.lines().find_map(|line| line.strip_prefix("* ")).map(bare);
+        key.filter(|key| ssh_key::PublicKey::from_openssh(key).is_ok()).ok_or_else(|| {
+            format!("{}: no line of the gateway's own key; have the identity issued again", path.display())
+        })
     }
 
     /// What a client needs to speak to the mTLS door.
@@ -146,7 +161,7 @@ impl IdentityFolder {
     /// Writes everything; keys can be read by the owner alone.
     pub(super) fn write(&self, contents: &Contents<'_>) -> io::Result<()> {
         durable::folder(&self.path)?;
-        let known_hosts = format!("@cert-authority * {}\n", contents.host_authority);
+        let known_hosts = format!("@cert-authority * {}\n* {}\n", contents.host_authority, bare(contents.host_key));
         let gateway = toml::to_string(contents.gateway).map_err(io::Error::other)?;
         let public = super::ca::PUBLIC;
         for (name, text, mode) in [
@@ -182,6 +197,11 @@ impl IdentityFolder {
 
 fn missing(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}; name the folder with --identity, or have one made with `sallyport ca issue`", path.display())
+}
+
+/// A public key without its comment.
+fn bare(key: &str) -> String {
+    key.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
 fn ended(text: &str) -> String {

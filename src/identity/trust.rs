@@ -45,6 +45,8 @@ pub struct Config {
     pub ssh_identities_file: Option<PathBuf>,
     /// The SSH host authority's private key, which signs a host certificate for each element.
     pub ssh_host_ca_key_file: PathBuf,
+    /// The gateway's own SSH host key: what the certificates are for, and what clients that know no host authority pin.
+    pub ssh_host_key_file: PathBuf,
     /// The SSH authority whose user certificates elements trust: it signs one per dial.
     pub ssh_element_ca_key_file: PathBuf,
 }
@@ -141,10 +143,8 @@ impl TrustStore {
     /// # Errors
     /// Every problem found, each with its file.
     pub fn open(config: Config) -> Result<Self, Vec<String>> {
-        let host_key = PrivateKey::random(&mut rand::rng(), ssh_key::Algorithm::Ed25519)
-            .map_err(|e| vec![format!("the gateway's SSH host key could not be made: {e}")])?;
         let contents = contents(&config);
-        let trust = load::load(&config, host_key)?;
+        let trust = load::load(&config)?;
         Ok(Self {
             config,
             current: ArcSwap::from_pointee(trust),
@@ -163,7 +163,7 @@ impl TrustStore {
         if contents == *loaded {
             return Ok(false);
         }
-        let trust = load::load(&self.config, self.current().host_key.clone())?;
+        let trust = load::load(&self.config)?;
         *loaded = contents;
         self.current.store(Arc::new(trust));
         self.revision.send_modify(|n| *n = n.wrapping_add(1));
@@ -200,6 +200,7 @@ fn files(c: &Config) -> Vec<PathBuf> {
         &c.ssh_user_ca_file,
         &c.ssh_revoked_file,
         &c.ssh_host_ca_key_file,
+        &c.ssh_host_key_file,
         &c.ssh_element_ca_key_file,
     ];
     always.into_iter().chain(&c.ssh_identities_file).cloned().collect()

@@ -19,25 +19,25 @@ pub fn proxy_to(gateway: &Gateway, identity: &Path, element: &str) -> String {
     format!("{SALLYPORT} connect {element} --identity {} --gateway {}", identity.display(), gateway.address())
 }
 
-/// The fingerprint of the host key that the gateway shows for an element, without its certificate.
+/// The fingerprint of the gateway's host key, which is the same for every element: what an engineer compares or configures.
 fn fingerprint(lab: &Lab) -> String {
-    let mut ssh = Command::new("ssh");
-    ssh.args([
-        "-v",
-        "-F",
-        "none",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "HostKeyAlgorithms=ssh-ed25519",
-    ]);
-    ssh.arg("-o").arg(format!("ProxyCommand={}", proxy(lab, "ada", "linux-1"))).args(["linux-1", "true"]);
-    let seen = run(&mut ssh, Vec::new(), MINUTE);
-    let line = seen.errors().lines().find(|l| l.contains("Server host key:")).map(str::to_owned);
-    line.and_then(|l| l.split_whitespace().last().map(str::to_owned))
-        .unwrap_or_else(|| panic!("no host key: {}", seen.errors()))
+    let key = lab.site.scratch().join("host_key.pub");
+    let line =
+        must(Command::new(SALLYPORT).args(["ssh-config", "--known-hosts", "--identity"]).arg(lab.site.identity("ada")));
+    fs::write(&key, line.split_once(' ').expect("a name and a key").1).expect("a file");
+    let told = must(Command::new("ssh-keygen").arg("-lf").arg(&key));
+    told.split_whitespace().nth(1).expect("a fingerprint").to_owned()
+}
+
+/// A known_hosts file that names each of `hosts`, as `ssh-config --known-hosts` prints it.
+pub fn known_hosts(identity: &Path, file: &Path, hosts: &[&str]) {
+    let mut command = Command::new(SALLYPORT);
+    command.args(["ssh-config", "--known-hosts", "--identity"]).arg(identity);
+    for host in hosts {
+        command.args(["--host", host]);
+    }
+    fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+    fs::write(file, must(&mut command)).expect("a file");
 }
 
 /// A program with a home of its own, so that nothing of the person who runs the tests is read or written.
@@ -160,19 +160,39 @@ fn putty_copies_files_in_both_protocols() {
 fn dropbear_logs_in() {
     need!("sshd", "dbclient");
     let lab = Lab::start();
-    let (mut command, _) = at_home(&lab, "dbclient");
-    command.args(["-y", "-T", "-J", &proxy(&lab, "ada", "linux-1"), &format!("{}@linux-1", account()), "cat; exit 6"]);
-    let ran = run(&mut command, b"through dropbear".to_vec(), MINUTE);
+    let dbclient = || {
+        let (mut command, _) = at_home(&lab, "dbclient");
+        command.args(["-T", "-J", &proxy(&lab, "ada", "linux-1"), &format!("{}@linux-1", account()), "cat; exit 6"]);
+        run(&mut command, b"through dropbear".to_vec(), MINUTE)
+    };
+    let (_, home) = at_home(&lab, "dbclient");
+    let known = home.join(".ssh/known_hosts");
+    known_hosts(&lab.site.identity("ada"), &known, &["linux-1"]);
+    let ran = dbclient();
     assert_eq!((ran.code(), ran.text().as_str()), (6, "through dropbear"), "{}", ran.errors());
+    // Another key than the known one: it goes no further.
+    let other = lab.site.scratch().join("other_key");
+    crate::harness::element::keygen(&other, &["-t", "ed25519"]);
+    let other = crate::harness::element::public_key(&other.with_extension("pub"));
+    fs::write(&known, format!("linux-1 {other}\n")).expect("a file");
+    let ran = dbclient();
+    assert!(ran.code() != 6 && ran.text().is_empty(), "{}", ran.text());
 }
 
 fn paramiko(lab: &Lab, tls: &str, key: &Path) -> Ran {
+    let known = lab.site.scratch().join("paramiko.known_hosts");
+    known_hosts(&lab.site.identity("ada"), &known, &["linux-1"]);
+    paramiko_knowing(lab, tls, key, &known)
+}
+
+fn paramiko_knowing(lab: &Lab, tls: &str, key: &Path, known: &Path) -> Ran {
     let mut command = Command::new(venv("clients", "python"));
     command
         .arg(data("paramiko_run.py"))
         .arg(proxy(lab, tls, "linux-1"))
         .arg(account())
         .arg(key)
+        .arg(known)
         .arg("echo out; exit 5");
     run(&mut command, Vec::new(), MINUTE)
 }
@@ -198,6 +218,27 @@ fn paramiko_logs_in_with_the_identitys_own_key_only() {
 }
 
 #[test]
+fn a_client_without_certificates_knows_the_host_key_across_restarts() {
+    need!("sshd", "python:clients");
+    let mut lab = Lab::start();
+    let ada = lab.site.identity("ada").join("ssh_key");
+    assert_eq!(paramiko(&lab, "ada", &ada).code(), 5);
+    let Lab { gateway, site, .. } = lab;
+    assert_eq!(gateway.stop(MINUTE).code(), Some(0));
+    lab = Lab { gateway: site.restart(&[]), site, ..lab };
+    assert_eq!(paramiko(&lab, "ada", &ada).code(), 5, "the same key after a restart");
+    // Another key than the known one: the client goes no further. A name that is not listed neither.
+    let (known, other) = (lab.site.scratch().join("wrong.known_hosts"), lab.site.scratch().join("other_key"));
+    crate::harness::element::keygen(&other, &["-t", "ed25519"]);
+    let other = crate::harness::element::public_key(&other.with_extension("pub"));
+    for line in [format!("linux-1 {other}\n"), String::new()] {
+        fs::write(&known, line).expect("a file");
+        let ran = paramiko_knowing(&lab, "ada", &ada, &known);
+        assert!(ran.code() == 78 && !ran.text().contains("out"), "{}", ran.all());
+    }
+}
+
+#[test]
 fn netmiko_drives_a_real_router() {
     need!("root", "sshd", "vtysh", "python:clients");
     let lab = Lab::start();
@@ -219,12 +260,15 @@ fn netmiko_drives_a_real_router() {
     });
     assert_eq!(version, direct.text());
     assert!(version.contains("FRRouting"), "{version}");
+    let known = site.scratch().join("netmiko.known_hosts");
+    known_hosts(&site.identity("ada"), &known, &["router"]);
     let mut command = Command::new(venv("clients", "python"));
     command
         .arg(data("netmiko_show.py"))
         .arg(proxy_to(&lab.gateway, &site.identity("ada"), "core-pe1"))
         .arg(account())
         .arg(site.identity("ada").join("ssh_key"))
+        .arg(known)
         .args(["cisco_ios", "router bgp 65001;bgp router-id 192.0.2.1", "show running-config"]);
     let ran = run(&mut command, Vec::new(), 2 * MINUTE).ok();
     assert!(ran.text().contains("core-pe1#") && ran.text().contains("bgp router-id 192.0.2.1"), "{}", ran.text());

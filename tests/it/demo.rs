@@ -119,12 +119,11 @@ fn netmiko_drives_the_lab_router() {
             .to_owned()
     };
     let proxy = setting("proxycommand").replace("%h", "core-rtr-1").replace("%p", "22").replace("%n", "core-rtr-1");
+    let identity = demo.dir.join("identities/senior-engineer");
+    let known = demo.dir.join("netmiko.known_hosts");
+    crate::clients::known_hosts(&identity, &known, &["router"]);
     let mut command = Command::new(venv("clients", "python"));
-    command
-        .arg(data("netmiko_show.py"))
-        .arg(proxy)
-        .arg("admin")
-        .arg(demo.dir.join("identities/senior-engineer/ssh_key"));
+    command.arg(data("netmiko_show.py")).arg(proxy).arg("admin").arg(identity.join("ssh_key")).arg(known);
     let ran = run(command.args(["cisco_ios", "show version", "show ip interface brief"]), Vec::new(), 2 * MINUTE).ok();
     assert!(ran.text().contains("core-rtr-1") && ran.text().to_lowercase().contains("version"), "{}", ran.text());
 }

@@ -71,7 +71,8 @@ fn an_element_is_reached_by_the_protocols_it_is_listed_with() {
     ends(&lab, &mut session, "policy-denies", "the policy no longer allows this");
     let refused = lab.pair.gateway.run(&["echo reached"]);
     assert!(refused.code() != 0 && refused.text().is_empty(), "{}", refused.text());
-    let reason = lab.site.events().iter().rev().find(|e| e.to_string().contains("\"refused\"")).map(ToString::to_string);
+    let reason =
+        lab.site.events().iter().rev().find(|e| e.to_string().contains("\"refused\"")).map(ToString::to_string);
     assert!(reason.as_ref().is_some_and(|r| r.contains("`protocols`")), "the log says why: {reason:?}");
     listed("\"netconf\", \"ssh\"");
     wait_until("it is reached again", SOON, || lab.pair.gateway.run(&["true"]).code() == 0);

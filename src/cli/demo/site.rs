@@ -23,9 +23,10 @@ const GATEWAY: &str = "gw-demo";
 /// Everybody in the demo; `policy.csv` gives them their roles, but `outsider`.
 const IDENTITIES: [&str; 6] = ["noc-engineer", "senior-engineer", "security-editor", "auditor", "vendor", "outsider"];
 const TTL: Duration = Duration::from_secs(7 * 86_400);
-/// Says that a demo made the folder; it is empty until making it was finished.
+/// Says that a demo made the folder; it is empty until making it was finished. The number is that of what is in the folder: what an earlier
+/// version made is made anew.
 const MARKER: &str = ".made-by-sallyport-demo";
-const FINISHED: &str = "made by sallyport demo; safe to delete as a whole\n";
+const FINISHED: &str = "made by sallyport demo (2); safe to delete as a whole\n";
 /// What a demo makes, and what it clears when it was interrupted while making it.
 const MADE: [&str; 7] = ["sallyport.toml", "ca", "gateway", "identities", "policies", "data", "lab"];
 
@@ -70,6 +71,7 @@ impl Site {
             return Ok(Self { dir, authority, _marker: marker });
         }
         clear(&dir)?;
+        marker.set_len(0).map_err(at(&path))?;
         let mut plan = Plan::new(&dir, TRUST_DOMAIN.parse().map_err(failed)?, DOMAIN);
         GATEWAY.clone_into(&mut plan.name);
         plan.listen_ssh = Some(super::loopback(2222));
@@ -244,13 +246,19 @@ mod tests {
         let again = Site::prepare(&path, NOW.plus(Duration::from_secs(3_600))).unwrap();
         again.issue_identities(NOW.plus(Duration::from_secs(3_600))).unwrap();
         assert_eq!(again.router_key("core-rtr-1").unwrap(), key);
-        assert_eq!((read("ca/x509_ca.pem"), read("identities/vendor/cert.pem")), (authority.clone(), person.clone()));
+        assert_eq!((read("ca/x509_ca.pem"), read("identities/vendor/cert.pem")), (authority, person.clone()));
         again.issue_identities(NOW.plus(TTL)).unwrap();
         assert_ne!(read("identities/vendor/cert.pem"), person);
         drop(again);
-        // One that was interrupted is made anew.
-        fs::write(path.join(MARKER), "").unwrap();
-        Site::prepare(&path, NOW).unwrap();
-        assert_ne!(read("ca/x509_ca.pem"), authority);
+        // One that was interrupted, or is of an earlier version, is made anew.
+        for marker in ["", "made by sallyport demo; safe to delete as a whole\n"] {
+            let before = read("ca/x509_ca.pem");
+            fs::write(path.join(MARKER), marker).unwrap();
+            drop(Site::prepare(&path, NOW).unwrap());
+            assert_ne!(read("ca/x509_ca.pem"), before);
+            let made = read("ca/x509_ca.pem");
+            drop(Site::prepare(&path, NOW).unwrap());
+            assert_eq!(read("ca/x509_ca.pem"), made, "and then used again");
+        }
     }
 }

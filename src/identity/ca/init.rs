@@ -104,6 +104,7 @@ pub fn init(plan: &Plan, now: Timestamp) -> Result<Authority, CaError> {
     let facts = Facts { trust_domain: plan.trust_domain.clone(), gateway: reached(plan), dns: plan.dns.clone() };
     put("ca/authority.toml", &toml::to_string(&facts).map_err(|e| CaError::Crypto(e.to_string()))?, PUBLIC)?;
     let made = Authority { dir: dir.clone(), facts };
+    made.ensure_host_key()?;
     made.write_crl(&[], now)?;
     made.write_server(now)?;
     for (relative, content) in starter_policies() {

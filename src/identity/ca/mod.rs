@@ -30,6 +30,9 @@ use ledger::{Entry, Ledger};
 /// The longest life of an issued credential.
 pub const TTL_MAX: Duration = Duration::from_secs(30 * 86_400);
 
+/// The public half of the gateway's SSH host key.
+const HOST_KEY: &str = "gateway/ssh_host_key.pub";
+
 /// Mode of files that anybody may read; the folders above them are private all the same.
 pub(in crate::identity) const PUBLIC: u32 = 0o644;
 
@@ -230,6 +233,7 @@ impl Authority {
                 ssh_public_key: &ssh.public_key().to_openssh()?,
                 ssh_certificate: &certificate.to_openssh()?,
                 host_authority: read(&self.path("ca/ssh_host_ca.pub"))?.trim(),
+                host_key: read(&self.path(HOST_KEY))?.trim(),
                 gateway: &self.facts.gateway,
             })
             .map_err(at(&folder))?;
@@ -273,6 +277,23 @@ impl Authority {
     pub fn renew_server(&self, now: Timestamp) -> Result<Timestamp, CaError> {
         let _turn = self.turn()?;
         self.write_server(now)
+    }
+
+    /// Makes the gateway's SSH host key, unless there is one: clients that know no host authority remember it.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn ensure_host_key(&self) -> Result<(), CaError> {
+        let path = self.path("gateway/ssh_host_key");
+        if path.exists() {
+            return Ok(());
+        }
+        let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
+        key.set_comment(format!("host key of {}", self.facts.gateway.domain));
+        let public = self.path(HOST_KEY);
+        durable::replace(&public, format!("{}\n", key.public_key().to_openssh()?).as_bytes(), PUBLIC)
+            .map_err(at(&public))?;
+        durable::replace(&path, key.to_openssh(LineEnding::LF)?.as_bytes(), PRIVATE).map_err(at(&path))
     }
 
     fn ssh_certificate(

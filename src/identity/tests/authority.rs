@@ -10,7 +10,7 @@ use ssh_key::{Certificate, PrivateKey};
 use crate::identity::ca::{self, Authority, CaError, IssueRequest, Plan};
 use crate::identity::fixture::{self, Fixture, now};
 use crate::identity::folder::IdentityFolder;
-use crate::identity::{IdentityError, TrustStore};
+use crate::identity::{IdentityError, TrustStore, issue};
 
 fn files(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -51,6 +51,8 @@ fn a_new_authority_is_complete_private_and_loadable() {
         "gateway/signing.key.pem",
         "gateway/signing.pub.pem",
         "gateway/secrets.key",
+        "gateway/ssh_host_key",
+        "gateway/ssh_host_key.pub",
         "data/audit",
         "data/recordings",
         "data/secrets",
@@ -162,7 +164,11 @@ fn an_issued_folder_says_what_was_asked_for() {
     assert_eq!(certificate.valid_before(), end);
     assert_eq!(folder.gateway().unwrap().gateway, "127.0.0.1:8443");
     let known = std::fs::read_to_string(issued.folder.join("known_hosts")).unwrap();
-    assert!(known.starts_with("@cert-authority * ssh-ed25519 ") && known.lines().count() == 1, "{known}");
+    let key = std::fs::read_to_string(fixture.dir.join("gateway/ssh_host_key.pub")).unwrap();
+    let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    assert!(known.starts_with("@cert-authority * ssh-ed25519 ") && known.lines().count() == 2, "{known}");
+    assert_eq!(known.lines().nth(1), Some(format!("* {key}").as_str()), "for clients that know no host authority");
+    assert_eq!(folder.host_key().unwrap(), key);
 }
 
 #[test]
@@ -208,11 +214,37 @@ fn every_problem_is_reported_with_its_file() {
     config.client_ca_file = fixture.dir.join("absent");
     config.server_key_file = fixture.dir.join("ca/x509_ca.key.pem");
     config.ssh_host_ca_key_file = fixture.dir.join("ca/ssh_host_ca.pub");
+    config.ssh_host_key_file = fixture.dir.join("gateway/ssh_host_key.pub");
     std::fs::write(fixture.dir.join("ca/ssh_user_ca.pub"), "# empty\n").unwrap();
     std::fs::write(fixture.dir.join("ca/ssh_revoked"), "x\n").unwrap();
     let problems = TrustStore::open(config).unwrap_err();
-    for file in ["absent", "x509_ca.key.pem", "ssh_host_ca.pub", "ssh_user_ca.pub", "ssh_revoked: line 1"] {
+    for file in
+        ["absent", "x509_ca.key.pem", "ssh_host_ca.pub", "ssh_host_key.pub", "ssh_user_ca.pub", "ssh_revoked: line 1"]
+    {
         assert!(problems.iter().any(|p| p.contains(file)), "{file}: {problems:?}");
     }
-    assert_eq!(problems.len(), 5, "{problems:?}");
+    assert_eq!(problems.len(), 6, "{problems:?}");
+}
+
+#[test]
+fn the_host_key_is_the_same_after_a_restart_and_never_an_authority() {
+    let fixture = Fixture::new();
+    let element = "core-rtr-1".parse().unwrap();
+    let shown = |trust: &TrustStore| {
+        let minted = issue::host_certificate(&trust.current(), &element, fixture::GATEWAY, now()).unwrap();
+        minted.key.public_key().key_data().clone()
+    };
+    let again = TrustStore::open(fixture::config(&fixture.dir)).unwrap();
+    assert_eq!(shown(&fixture.trust), shown(&again));
+    // A change of the key is taken up like a change of any other file.
+    let key = PrivateKey::random(&mut rand::rng(), ssh_key::Algorithm::Ed25519).unwrap();
+    std::fs::write(fixture.dir.join("gateway/ssh_host_key"), key.to_openssh(ssh_key::LineEnding::LF).unwrap()).unwrap();
+    assert_eq!(again.reload(), Ok(true));
+    assert_eq!(&shown(&again), key.public_key().key_data());
+    for authority in ["ssh_host_ca", "ssh_element_ca", "ssh_user_ca"] {
+        let mut config = fixture::config(&fixture.dir);
+        config.ssh_host_key_file = fixture.dir.join("ca").join(authority);
+        let problems = TrustStore::open(config).unwrap_err();
+        assert!(problems.iter().any(|p| p.contains("each purpose needs its own")), "{authority}: {problems:?}");
+    }
 }

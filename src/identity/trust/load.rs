@@ -18,8 +18,8 @@ use super::{Config, Trust};
 use crate::identity::revoked::{Companions, Revoked, numbered};
 use crate::identity::{ssh, tls};
 
-/// Loads what `config` names. `host_key` is the gateway's SSH host key, which outlives reloads.
-pub(super) fn load(config: &Config, host_key: PrivateKey) -> Result<Trust, Vec<String>> {
+/// Loads what `config` names.
+pub(super) fn load(config: &Config) -> Result<Trust, Vec<String>> {
     let mut problems = Vec::new();
     let mut keep = |found: Vec<String>| problems.extend(found);
 
@@ -33,8 +33,9 @@ pub(super) fn load(config: &Config, host_key: PrivateKey) -> Result<Trust, Vec<S
     };
     let host_ca = ssh_signer(&config.ssh_host_ca_key_file).map_err(&mut keep).ok();
     let element_ca = ssh_signer(&config.ssh_element_ca_key_file).map_err(&mut keep).ok();
+    let host_key = ssh_signer(&config.ssh_host_key_file).map_err(&mut keep).ok();
 
-    match (clients, server, ssh_user_cas, ssh_revoked, companions, host_ca, element_ca) {
+    match (clients, server, ssh_user_cas, ssh_revoked, companions, host_ca, element_ca, host_key) {
         (
             Some(clients),
             Some(server),
@@ -43,8 +44,9 @@ pub(super) fn load(config: &Config, host_key: PrivateKey) -> Result<Trust, Vec<S
             Some(companions),
             Some(host_ca),
             Some(element_ca),
+            Some(host_key),
         ) => {
-            distinct(config, &ssh_user_cas, &host_ca, &element_ca)?;
+            distinct(config, &ssh_user_cas, &host_ca, &element_ca, &host_key)?;
             Ok(Trust {
                 trust_domain: config.trust_domain.clone(),
                 clients,
@@ -63,9 +65,19 @@ pub(super) fn load(config: &Config, host_key: PrivateKey) -> Result<Trust, Vec<S
 }
 
 /// SECURITY: a certificate signed for one purpose must not be good for another, so no authority may have two.
-fn distinct(config: &Config, user: &[KeyData], host: &PrivateKey, element: &PrivateKey) -> Result<(), Vec<String>> {
+fn distinct(
+    config: &Config,
+    user: &[KeyData],
+    host: &PrivateKey,
+    element: &PrivateKey,
+    host_key: &PrivateKey,
+) -> Result<(), Vec<String>> {
     let (host, element) = (host.public_key().key_data(), element.public_key().key_data());
     let mut problems = Vec::new();
+    let own = host_key.public_key().key_data();
+    if own == host || own == element || user.contains(own) {
+        problems.push(about(&config.ssh_host_key_file, "the same key as an authority's; each purpose needs its own"));
+    }
     if host == element {
         problems.push(about(
             &config.ssh_element_ca_key_file,

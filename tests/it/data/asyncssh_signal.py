@@ -5,7 +5,7 @@ import asyncssh
 
 
 async def main(config, host, signal):
-    async with asyncssh.connect(host, config=[config], known_hosts=None) as connection:
+    async with asyncssh.connect(host, config=[config]) as connection:
         process = await connection.create_process("wait")
         print((await process.stdout.readline()).strip())
         process.send_signal(signal)
