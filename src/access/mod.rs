@@ -36,8 +36,8 @@ use crate::identity::{Locks, TrustStore};
 use crate::{audit, element, recording};
 
 pub use crate::element::{
-    Display, InboundReader, InboundWriter, Link, LinkClosed, LinkEvent, LinkSink, Listen, Listening, Offer, Opening,
-    Origin, Said, Terminal,
+    Display, InboundReader, InboundWriter, Injected, Link, LinkClosed, LinkEvent, LinkFacts, LinkSink, Listen,
+    Listening, Offer, Opening, Origin, Said, Service, Terminal, TlsLink,
 };
 pub use crate::identity::Verified;
 pub use crate::identity::issue::Minted;

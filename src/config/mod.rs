@@ -144,6 +144,7 @@ fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Opt
 fn read_trust(trust: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Option<identity::trust::Config> {
     let trust_domain = trust.required(report, "trust_domain");
     let identities = trust.optional::<String>(report, "ssh_identities_file").map(|file| base.join(file));
+    let x509_element_ca = x509_element_ca(trust, report, base);
     let mut file = |key| trust.path(report, key, base, None);
     let config = identity::trust::Config {
         client_ca_file: file("client_ca_file"),
@@ -156,9 +157,31 @@ fn read_trust(trust: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path)
         ssh_host_key_file: file("ssh_host_key_file"),
         ssh_element_ca_key_file: file("ssh_element_ca_key_file"),
         ssh_identities_file: identities,
+        x509_element_ca,
         trust_domain: trust_domain?,
     };
     Some(config)
+}
+
+/// Certificate and key go together.
+fn x509_element_ca(
+    trust: &mut Section<'_, '_>,
+    report: &mut Report<'_>,
+    base: &Path,
+) -> Option<identity::trust::ElementCaFiles> {
+    let certificate = trust.optional::<String>(report, "x509_element_ca_file").map(|file| base.join(file));
+    let key = trust.optional::<String>(report, "x509_element_ca_key_file").map(|file| base.join(file));
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(identity::trust::ElementCaFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            report.add(
+                0,
+                "trust.x509_element_ca_file and trust.x509_element_ca_key_file go together; write both or neither",
+            );
+            None
+        }
+    }
 }
 
 fn read_doors(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Doors {

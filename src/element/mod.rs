@@ -13,7 +13,9 @@ pub mod host_key;
 pub mod inventory;
 mod read_ahead;
 pub mod secrets;
+mod service;
 pub mod ssh;
+pub mod tls;
 
 use std::time::Duration;
 
@@ -21,7 +23,9 @@ use crate::domain::Outcome;
 
 pub use inventory::{Element, Inventory};
 pub use read_ahead::ReadAhead;
+pub use service::{Service, TlsCredential, TlsService};
 pub use ssh::{InboundReader, InboundWriter, Link, Listening, Offer, Said, dial, listen};
+pub use tls::{Injected, TlsLink, dial_tls};
 
 /// What dialling may take and where secrets are.
 #[derive(Debug, Clone)]

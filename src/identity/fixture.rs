@@ -94,5 +94,9 @@ pub(crate) fn config(dir: &std::path::Path) -> trust::Config {
         ssh_host_ca_key_file: dir.join("ca/ssh_host_ca"),
         ssh_host_key_file: dir.join("gateway/ssh_host_key"),
         ssh_element_ca_key_file: dir.join("ca/ssh_element_ca"),
+        x509_element_ca: Some(trust::ElementCaFiles {
+            certificate: dir.join("ca/x509_element_ca.pem"),
+            key: dir.join("ca/x509_element_ca.key.pem"),
+        }),
     }
 }

@@ -4,9 +4,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rand::Rng;
+use rcgen::PublicKeyData as _;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use ssh_key::certificate::{Builder, CertType};
 use ssh_key::public::KeyData;
 use ssh_key::{Algorithm, Certificate, PrivateKey};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Trust, Verified};
 use crate::domain::{Account, ElementName, Timestamp};
@@ -56,6 +60,93 @@ pub fn element_certificate(
     }
     let certificate = builder.sign(&trust.element_ca)?;
     Ok(Minted { key, certificate })
+}
+
+/// A key and its X.509 certificate chain, made for one connection to an element and never stored.
+pub struct MintedX509 {
+    /// The certificate, and the authority's.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The private key.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl std::fmt::Debug for MintedX509 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MintedX509").field("chain", &self.chain.len()).finish_non_exhaustive()
+    }
+}
+
+/// The X.509 authority whose client certificates elements trust.
+pub struct X509Issuer {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    certificate: CertificateDer<'static>,
+}
+
+impl std::fmt::Debug for X509Issuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("X509Issuer")
+    }
+}
+
+impl X509Issuer {
+    /// From the PEM text of its certificate and key.
+    ///
+    /// # Errors
+    /// What cannot be used.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, String> {
+        let der =
+            CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|e| format!("the certificate: {e}"))?;
+        let pair = rcgen::KeyPair::from_pem(key).map_err(|e| format!("the key: {e}"))?;
+        let (_, parsed) = X509Certificate::from_der(&der).map_err(|e| format!("the certificate: {e}"))?;
+        if !parsed.is_ca() {
+            return Err("its certificate is not an authority's".to_owned());
+        }
+        if parsed.public_key().raw != pair.subject_public_key_info() {
+            return Err("it is not the key of the certificate".to_owned());
+        }
+        let issuer = rcgen::Issuer::from_ca_cert_der(&der, pair).map_err(|e| format!("the certificate: {e}"))?;
+        Ok(Self { issuer, certificate: der })
+    }
+}
+
+/// A client certificate for a service of an element, in the name of `who`: the common name is the account, the URI the identity (RFC 7589 §7 and
+/// most elements map one of them to a user), the serial number nobody can guess. `None` when there is no authority for it.
+///
+/// # Errors
+/// The signature could not be made.
+pub fn element_x509(
+    trust: &Trust,
+    who: &Verified,
+    account: &Account,
+    now: Timestamp,
+    ttl: Duration,
+) -> Result<Option<MintedX509>, String> {
+    let Some(authority) = &trust.x509_element_ca else { return Ok(None) };
+    let moment = |at: Timestamp| {
+        time::OffsetDateTime::from_unix_timestamp(at.as_secs()).map_err(|_| "the clock is out of range".to_owned())
+    };
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(|e| e.to_string())?;
+    let mut params = rcgen::CertificateParams::default();
+    params.not_before = moment(Timestamp::from_nanos(now.as_nanos().saturating_sub(60_000_000_000)))?;
+    params.not_after = moment(now.plus(ttl))?;
+    let mut serial = [0; 16];
+    rand::rng().fill_bytes(&mut serial);
+    // RFC 5280 §4.1.2.2: positive.
+    if let Some(first) = serial.first_mut() {
+        *first = *first & 0x7f | 0x40;
+    }
+    params.serial_number = Some(rcgen::SerialNumber::from_slice(&serial));
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, account.as_str());
+    let uri = rcgen::string::Ia5String::try_from(who.identity.to_string()).map_err(|e| e.to_string())?;
+    params.subject_alt_names = vec![rcgen::SanType::URI(uri)];
+    params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params.signed_by(&key, &authority.issuer).map_err(|e| e.to_string())?;
+    let chain = vec![certificate.der().clone(), authority.certificate.clone()];
+    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(str::to_owned)?;
+    Ok(Some(MintedX509 { chain, key }))
 }
 
 /// The gateway's host key with a host certificate for `element` (principals: the name, and the name with `domain`; for the gateway

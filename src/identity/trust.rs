@@ -19,7 +19,7 @@ use ssh_key::PrivateKey;
 use ssh_key::public::KeyData;
 use tokio::sync::watch;
 
-use super::issue::Minted;
+use super::issue::{Minted, X509Issuer};
 use super::revoked::{Companions, Revoked};
 use super::{Evidence, IdentityError, Verified, ssh, x509};
 use crate::domain::{ElementName, Timestamp, TrustDomain};
@@ -49,6 +49,17 @@ pub struct Config {
     pub ssh_host_key_file: PathBuf,
     /// The SSH authority whose user certificates elements trust: it signs one per dial.
     pub ssh_element_ca_key_file: PathBuf,
+    /// The X.509 authority whose client certificates elements trust: it signs one per connection over TLS. Certificate and key (PEM).
+    pub x509_element_ca: Option<ElementCaFiles>,
+}
+
+/// Where the X.509 authority for elements is.
+#[derive(Debug, Clone)]
+pub struct ElementCaFiles {
+    /// Its certificate (PEM).
+    pub certificate: PathBuf,
+    /// Its key (PEM).
+    pub key: PathBuf,
 }
 
 /// One loaded, consistent set. Replaced whole.
@@ -62,6 +73,7 @@ pub struct Trust {
     pub(super) companions: Companions,
     pub(super) host_ca: PrivateKey,
     pub(super) element_ca: PrivateKey,
+    pub(super) x509_element_ca: Option<X509Issuer>,
     pub(super) host_key: PrivateKey,
     pub(super) host_certificates: Mutex<HashMap<(ElementName, String), Arc<Minted>>>,
 }
@@ -203,5 +215,6 @@ fn files(c: &Config) -> Vec<PathBuf> {
         &c.ssh_host_key_file,
         &c.ssh_element_ca_key_file,
     ];
-    always.into_iter().chain(&c.ssh_identities_file).cloned().collect()
+    let for_elements = c.x509_element_ca.iter().flat_map(|files| [&files.certificate, &files.key]);
+    always.into_iter().chain(&c.ssh_identities_file).chain(for_elements).cloned().collect()
 }

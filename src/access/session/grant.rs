@@ -7,7 +7,7 @@ use tokio::sync::SemaphorePermit;
 use super::{Session, Standing};
 use crate::access::{Refusal, Stop, clock};
 use crate::domain::{Action, Event, Outcome, Timestamp};
-use crate::element::{self, Element, LinkFacts, LinkSink, Listen, Opening};
+use crate::element::{self, Element, LinkFacts, LinkSink, Listen, Opening, Service};
 use crate::identity::issue;
 use crate::policy::Permit;
 use crate::recording::Frame;
@@ -86,6 +86,28 @@ impl Grant {
         let Turn { element, minted, now, .. } = &self.turn().await?;
         let config = &session.access.parts.element;
         let dialled = element::listen(config, element, &self.permit, minted, *now, listen, sink).await;
+        self.reached(dialled).await
+    }
+
+    /// Dials a service of the element over TLS as this identity. `alpn` are the protocols to agree on, best first.
+    ///
+    /// # Errors
+    /// It was not reached; the log knows why.
+    pub async fn dial_tls(&self, service: Service, alpn: &[&[u8]]) -> Result<(element::TlsLink, LinkFacts), Refusal> {
+        let session = &self.session;
+        let Turn { element, now, .. } = &self.turn().await?;
+        let config = &session.access.parts.element;
+        let trust = session.access.trust().current();
+        let account = &self.permit.request().account;
+        let ttl = config.connect_timeout.saturating_mul(2);
+        let minted = match issue::element_x509(&trust, &session.verified, account, *now, ttl) {
+            Ok(minted) => minted,
+            Err(error) => {
+                session.unreachable(&format!("a client certificate could not be made: {error}")).await;
+                return Err(Refusal::Unavailable(Outcome::ElementUnreachable));
+            }
+        };
+        let dialled = element::dial_tls(config, element, &self.permit, service, minted.as_ref(), *now, alpn).await;
         self.reached(dialled).await
     }
 

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::document::{Report, Row};
+use super::services::{self, Services};
 use crate::domain::{Account, ElementName};
 use crate::element::credential::{Credential, PromptRule, SecretName};
 use crate::element::crypto::Profile;
 use crate::element::host_key::{HostTrust, parse_public_key};
+use crate::element::{Service, TlsService};
 use crate::policy::ElementTags;
 
 /// The protocols the gateway may speak to an element.
-const PROTOCOLS: &[&str] = &["ssh", "netconf", "restconf", "gnmi", "tacacs"];
+const PROTOCOLS: &[&str] = &["ssh", "netconf", "restconf", "https", "gnmi", "tacacs"];
 const SESSIONS_DEFAULT: usize = 16;
 const DIALS_DEFAULT: usize = 8;
 
@@ -85,6 +87,7 @@ pub struct Element {
     credential: Credential,
     crypto: Option<Arc<Profile>>,
     protocols: Vec<String>,
+    services: Services,
     sessions_max: usize,
     dials_max: usize,
     dialling: Semaphore,
@@ -172,6 +175,16 @@ impl Element {
         self.protocols.iter().any(|listed| listed == protocol)
     }
 
+    /// How a service over TLS is reached, when it has one.
+    pub fn service(&self, service: Service) -> Option<&Arc<TlsService>> {
+        self.services.tls.get(&service)
+    }
+
+    /// Where its NETCONF server listens as a subsystem of SSH; `addresses` when it has none of its own.
+    pub fn netconf_ssh(&self) -> &[Address] {
+        if self.services.netconf_ssh.is_empty() { &self.addresses } else { &self.services.netconf_ssh }
+    }
+
     /// How the gateway logs in.
     pub fn credential(&self) -> &Credential {
         &self.credential
@@ -204,6 +217,8 @@ pub(super) fn read(mut row: Row<'_>, profiles: &[Arc<Profile>], report: &mut Rep
     let credential = read_credential(&mut row, report);
     let crypto = read_crypto(&mut row, profiles, report);
     let protocols = read_protocols(&mut row, report);
+    let services = services::read(&mut row, profiles, report);
+    missing_services(&row, &protocols, &services, report);
     let sessions_max = row.number("sessions_max", SESSIONS_DEFAULT, 1..10_001, report);
     let dials_max = row.number("dials_max", DIALS_DEFAULT, 1..1_001, report);
     row.finish(report);
@@ -218,6 +233,7 @@ pub(super) fn read(mut row: Row<'_>, profiles: &[Arc<Profile>], report: &mut Rep
         credential: credential?,
         crypto,
         protocols,
+        services,
         sessions_max,
         dials_max,
         dialling: Semaphore::new(dials_max),
@@ -383,6 +399,15 @@ fn read_protocols(row: &mut Row<'_>, report: &mut Report) -> Vec<String> {
         }
     }
     protocols
+}
+
+/// A protocol that nothing says how to reach.
+fn missing_services(row: &Row<'_>, protocols: &[String], services: &Services, report: &mut Report) {
+    for (protocol, service) in [("restconf", Service::Https), ("https", Service::Https), ("gnmi", Service::Gnmi)] {
+        if protocols.iter().any(|known| known == protocol) && !services.tls.contains_key(&service) {
+            report.add(&row.span, format!("`{protocol}` is among its protocols, and there is no [element.{service}]"));
+        }
+    }
 }
 
 /// A word that policy can name: lower-case letters, digits, '.', '-' and '_', parts joined by '/'.

@@ -4,6 +4,7 @@ mod demo;
 mod document;
 mod element;
 mod pin;
+mod services;
 #[cfg(test)]
 mod tests;
 

@@ -101,13 +101,13 @@ profile = "legacy-cisco"
 
 #[test]
 fn an_element_is_reached_as_listed_or_not_at_all() {
-    let text = one(&[("accounts", r#"["ops"]"#), ("protocols", r#"["netconf", "gnmi"]"#)]);
+    let text = one(&[("accounts", r#"["ops"]"#), ("protocols", r#"["netconf", "tacacs"]"#)]);
     let inventory = Inventory::parse(&text).unwrap();
     let reach = |name: &str, account: &str, protocol: &str| {
         inventory.reach(&name.parse().unwrap(), &account.parse().unwrap(), protocol).map(|element| element.line())
     };
     assert_eq!(reach("core-rtr-1", "admin", "netconf"), Ok(1));
-    assert_eq!(reach("core-rtr-1", "ops", "gnmi"), Ok(1));
+    assert_eq!(reach("core-rtr-1", "ops", "tacacs"), Ok(1));
     for (name, account, protocol) in [
         ("core-rtr-1", "admin", "ssh"),
         ("core-rtr-1", "admin", "restconf"),
@@ -322,4 +322,51 @@ fn the_examples_and_the_shipped_rows_name_the_same_groups() {
     ] {
         assert!(told.iter().any(|text| text.contains(warning)), "{warning}: {told:#?}");
     }
+}
+
+/// An element with this section for a service.
+fn serving(section: &str) -> Result<Inventory, Vec<Problem>> {
+    let protocols = "protocols = [\"ssh\", \"https\"]\n";
+    Inventory::parse(&format!("{}{protocols}{section}", one(&[("protocols", "")])))
+}
+
+#[test]
+fn services_that_are_accepted_and_refused() {
+    let pin = format!("pins = [\"SHA256:{}\"]", "ab".repeat(32));
+    let section = |more: &str| format!("[element.https]\naddresses = [\"127.0.0.1:443\"]\n{pin}\n{more}\n");
+    for more in [
+        "",
+        "server_name = \"r1.example\"",
+        "restconf = \"/restconf\"",
+        "api = \"apis/hss.json\"",
+        "credential = { kind = \"basic\", secret = \"x\" }",
+        "[element.netconf]\nover = \"ssh\"\naddresses = [\"127.0.0.1:830\"]",
+    ] {
+        assert!(serving(&section(more)).is_ok(), "{more}: {:?}", serving(&section(more)));
+    }
+    for more in [
+        "server_name = \"a b\"",
+        "restconf = \"restconf\"",
+        "restconf = \"/restconf/\"",
+        "api = \"/etc/passwd\"",
+        "api = \"../x.json\"",
+        "tls12_profile = \"nope\"",
+        "credential = { kind = \"certificat\" }",
+        "credential = { kind = \"basic\" }",
+        "credential = { kind = \"basic\", secret = \"x\", user = \"y\" }",
+        "ca = [\"not PEM\"]",
+        "insecure = true",
+        "[element.netconf]\naddresses = [\"127.0.0.1:830\"]",
+        "[element.netconf]\nover = \"telnet\"\naddresses = [\"127.0.0.1:830\"]",
+        "[element.netconf]\nover = \"tls\"\naddresses = [\"127.0.0.1:6513\"]",
+    ] {
+        assert!(serving(&section(more)).is_err(), "{more}");
+    }
+    for whole in ["", "[element.https]\naddresses = [\"127.0.0.1:443\"]\n", &format!("[element.https]\n{pin}\n")] {
+        assert!(serving(whole).is_err(), "{whole}");
+    }
+    let inventory = serving(&section("")).expect("an inventory");
+    let element = inventory.iter().next().expect("one");
+    assert!(element.service(crate::element::Service::Https).is_some());
+    assert!(element.service(crate::element::Service::Gnmi).is_none());
 }

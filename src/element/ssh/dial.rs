@@ -66,7 +66,7 @@ pub async fn listen<S: LinkSink>(
 }
 
 /// INVARIANT: the permit decides where and as whom; the inventory decides whether that account may exist at all.
-fn permitted<'p>(element: &Element, permit: &'p Permit) -> Result<&'p Account, DialError> {
+pub(in crate::element) fn permitted<'p>(element: &Element, permit: &'p Permit) -> Result<&'p Account, DialError> {
     let request = permit.request();
     if request.element != *element.name() {
         return Err(DialError::Credential(format!("the permit is for `{}`", request.element)));
@@ -165,7 +165,7 @@ async fn connect<S: LinkSink>(
 }
 
 /// One TCP connection; the resolved addresses are tried in turn.
-pub(super) async fn tcp(address: &Address) -> Result<TcpStream, DialError> {
+pub(in crate::element) async fn tcp(address: &Address) -> Result<TcpStream, DialError> {
     let failed = |error: &dyn std::fmt::Display| DialError::Unreachable(format!("{address}: {error}"));
     let resolved =
         tokio::net::lookup_host((address.host.as_str(), address.port)).await.map_err(|error| failed(&error))?;

@@ -21,6 +21,7 @@ mod fake;
 mod tests;
 
 pub use dial::{dial, listen};
+pub(in crate::element) use dial::{permitted, tcp};
 pub use inbound::{InboundReader, InboundWriter, Offer, Said};
 pub use link::Link;
 pub use listening::Listening;

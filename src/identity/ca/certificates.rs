@@ -49,6 +49,19 @@ pub(super) fn authority(trust_domain: &TrustDomain, now: Timestamp) -> Result<(S
     Ok((params.self_signed(&key)?.pem(), Zeroizing::new(key.serialize_pem())))
 }
 
+/// The authority that elements trust for the gateway's client certificates, new.
+pub(super) fn element_authority(
+    trust_domain: &TrustDomain,
+    now: Timestamp,
+) -> Result<(String, Zeroizing<String>), CaError> {
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let mut params = params(now, DAY * AUTHORITY_DAYS)?.0;
+    params.distinguished_name.push(DnType::CommonName, format!("Sallyport element authority of {trust_domain}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok((params.self_signed(&key)?.pem(), Zeroizing::new(key.serialize_pem())))
+}
+
 impl Authority {
     pub(super) fn user_certificate(
         &self,

@@ -90,6 +90,9 @@ pub fn init(plan: &Plan, now: Timestamp) -> Result<Authority, CaError> {
     let (authority, key) = certificates::authority(&plan.trust_domain, now)?;
     put("ca/x509_ca.pem", &authority, PUBLIC)?;
     put("ca/x509_ca.key.pem", &key, PRIVATE)?;
+    let (authority, key) = certificates::element_authority(&plan.trust_domain, now)?;
+    put("ca/x509_element_ca.pem", &authority, PUBLIC)?;
+    put("ca/x509_element_ca.key.pem", &key, PRIVATE)?;
     for (name, what) in [("ssh_user_ca", "user"), ("ssh_host_ca", "host"), ("ssh_element_ca", "element")] {
         let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
         key.set_comment(format!("sallyport {what} authority of {}", plan.trust_domain));

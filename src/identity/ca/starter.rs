@@ -48,6 +48,8 @@ ssh_identities_file = "ca/ssh_identities"
 ssh_host_ca_key_file = "ca/ssh_host_ca"
 ssh_host_key_file = "gateway/ssh_host_key"
 ssh_element_ca_key_file = "ca/ssh_element_ca"
+x509_element_ca_file = "ca/x509_element_ca.pem"
+x509_element_ca_key_file = "ca/x509_element_ca.key.pem"
 signing_key_file = "gateway/signing.key.pem"
 secrets_key_file = "gateway/secrets.key"
 

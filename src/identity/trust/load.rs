@@ -15,6 +15,7 @@ use ssh_key::{PrivateKey, PublicKey};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use super::{Config, Trust};
+use crate::identity::issue::X509Issuer;
 use crate::identity::revoked::{Companions, Revoked, numbered};
 use crate::identity::{ssh, tls};
 
@@ -35,7 +36,12 @@ pub(super) fn load(config: &Config) -> Result<Trust, Vec<String>> {
     let element_ca = ssh_signer(&config.ssh_element_ca_key_file).map_err(&mut keep).ok();
     let host_key = ssh_signer(&config.ssh_host_key_file).map_err(&mut keep).ok();
 
-    match (clients, server, ssh_user_cas, ssh_revoked, companions, host_ca, element_ca, host_key) {
+    let x509_element_ca = match &config.x509_element_ca {
+        Some(files) => x509_issuer(&files.certificate, &files.key).map_err(&mut keep).ok().map(Some),
+        None => Some(None),
+    };
+
+    match (clients, server, ssh_user_cas, ssh_revoked, companions, host_ca, element_ca, host_key, x509_element_ca) {
         (
             Some(clients),
             Some(server),
@@ -45,6 +51,7 @@ pub(super) fn load(config: &Config) -> Result<Trust, Vec<String>> {
             Some(host_ca),
             Some(element_ca),
             Some(host_key),
+            Some(x509_element_ca),
         ) => {
             distinct(config, &ssh_user_cas, &host_ca, &element_ca, &host_key)?;
             Ok(Trust {
@@ -56,6 +63,7 @@ pub(super) fn load(config: &Config) -> Result<Trust, Vec<String>> {
                 companions,
                 host_ca,
                 element_ca,
+                x509_element_ca,
                 host_key,
                 host_certificates: Mutex::new(HashMap::new()),
             })
@@ -160,6 +168,13 @@ fn server_certificate(certificate_file: &Path, key_file: &Path) -> Result<Arc<Ce
     let certified = CertifiedKey::from_der(chain, key, &tls::provider())
         .map_err(|e| one(key_file, format!("not the key of the certificate in {}: {e}", certificate_file.display())))?;
     Ok(Arc::new(certified))
+}
+
+/// The X.509 authority for elements. SECURITY: it must not be one whose certificates open our own door.
+fn x509_issuer(certificate_file: &Path, key_file: &Path) -> Result<X509Issuer, Vec<String>> {
+    let certificate = read_text(certificate_file)?;
+    let key = zeroize::Zeroizing::new(read_text(key_file)?);
+    X509Issuer::from_pem(&certificate, &key).map_err(|error| one(key_file, error))
 }
 
 fn ssh_authorities(file: &Path) -> Result<Vec<KeyData>, Vec<String>> {
