@@ -41,6 +41,7 @@ pub use crate::element::{
 };
 pub use crate::identity::Verified;
 pub use crate::identity::issue::Minted;
+pub use crate::policy::{Outline, Portion};
 pub use accept::{Addresses, bind, serve};
 pub use limits::{Doors, Limits};
 pub use live::{Live, LiveSession};

@@ -12,10 +12,10 @@ use super::visit::{denied_event, refused};
 use super::{Access, Refusal, Stop, clock};
 use crate::audit::Receipt;
 use crate::domain::{
-    Action, DecisionFacts, ElementName, Event, Outcome, RequestFacts, SessionFacts, SessionId, Timestamp,
+    Action, DecisionFacts, ElementName, Event, Outcome, RequestFacts, SessionFacts, SessionId, Timestamp, Verb,
 };
 use crate::identity::Verified;
-use crate::policy::{Ask, Permit, permit};
+use crate::policy::{Ask, Outline, Permit, outline, permit};
 use crate::recording::{Frame, Recorder, RecordingError, Store};
 
 pub use grant::Grant;
@@ -205,6 +205,20 @@ impl Session {
         for denied in denials {
             denied_event(&self.access, clock::now(), &denied, Some(self.facts.session)).await;
         }
+    }
+
+    /// What may be read of the element's data by `verb`, in outline. A guide for what to ask [`Session::allow`], and no decision.
+    pub fn outline(&self, verb: Verb) -> Outline {
+        let request = &self.facts.request;
+        let action = Action::new(verb, "");
+        let ask = Ask {
+            element: &request.element,
+            account: &request.account,
+            action: &action,
+            at: clock::now(),
+            session_opened_at: self.facts.opened_at,
+        };
+        outline(&self.access.rules().current().policy, &self.verified, &ask)
     }
 
     fn decide(&self, action: &Action, now: Timestamp) -> Result<Permit, Box<crate::policy::Denied>> {
