@@ -46,6 +46,8 @@ pub struct Limits {
     pub window_bytes: u32,
     /// Content of each stream of a command without a terminal that is kept; beyond it only length and digest are.
     pub bulk_kept_bytes_max: u64,
+    /// Whether the input of a command without a terminal is kept like its output, instead of its length and digest.
+    pub exec_input_kept: bool,
     /// A session in which nothing moves for this long ends.
     pub idle_timeout: Duration,
     /// How often a silent client is asked whether it is still there.
@@ -70,6 +72,7 @@ impl Default for Limits {
             queue_bytes_max: 1 << 20,
             window_bytes: 2 << 20,
             bulk_kept_bytes_max: 1 << 20,
+            exec_input_kept: false,
             idle_timeout: Duration::from_secs(1_800),
             keepalive_interval: Duration::from_secs(60),
             drain_grace: Duration::from_secs(10),

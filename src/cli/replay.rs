@@ -165,7 +165,7 @@ pub(super) fn tell(frame: &Kept) -> Option<String> {
             format!("{} terminal {} {columns}x{rows}", at(channel), term.escape_debug())
         }
         Kept::HiddenInput { channel, bytes } => {
-            format!("{} {bytes} bytes of input that was not echoed, not kept", at(channel))
+            format!("{} {bytes} bytes of input that were not echoed or may hold a secret, not kept", at(channel))
         }
         Kept::Digest { channel, stream, bytes, kept, sha256 } => {
             let sha256 = data_encoding::HEXLOWER.encode(sha256);
@@ -202,7 +202,7 @@ pub(super) fn tell(frame: &Kept) -> Option<String> {
         }
         Kept::ChannelClosed { channel, outcome } => format!("{} closed: {outcome}", at(channel)),
         Kept::Note { text } => format!("note: {}", text.escape_debug()),
-        Kept::Data { .. } | Kept::Resize { .. } => return None,
+        Kept::Data { .. } | Kept::Input { .. } | Kept::Resize { .. } => return None,
     })
 }
 

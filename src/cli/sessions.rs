@@ -243,7 +243,7 @@ fn frames(path: &std::path::Path) -> Result<Vec<Value>, Failure> {
     let (opened_at, mut frames) = (reader.facts().opened_at, Vec::new());
     while let Some(item) = reader.next_item().map_err(|e| super::data::unreadable(path, &e))? {
         if let Item::Frame(frame) = item
-            && !matches!(frame.frame, Kept::Data { .. } | Kept::Resize { .. })
+            && !matches!(frame.frame, Kept::Data { .. } | Kept::Input { .. } | Kept::Resize { .. })
         {
             frames.push(export::object(&frame, opened_at));
         }

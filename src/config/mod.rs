@@ -95,7 +95,7 @@ fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Opt
     trust.finish(report);
 
     let doors = read_doors(root, report);
-    let limits = read_limits(root, report);
+    let mut limits = read_limits(root, report);
 
     let mut recording = root.section(report, "recording");
     let recording_config = recording::Config {
@@ -103,6 +103,7 @@ fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Opt
         sync_interval: recording.millis(report, "sync_interval_ms", 100, 10..=200),
         free_bytes_min: recording.number(report, "free_bytes_min", 64 << 20, 0..=u64::MAX),
     };
+    limits.exec_input_kept = recording.flag(report, "exec_input_kept", limits.exec_input_kept);
     recording.finish(report);
     let mut audit = root.section(report, "audit");
     let audit_config = audit::Config {
@@ -244,6 +245,7 @@ fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {
         ))
         .unwrap_or(d.window_bytes),
         bulk_kept_bytes_max: l.number(report, "bulk_kept_bytes_max", d.bulk_kept_bytes_max, 0..=u64::MAX),
+        exec_input_kept: d.exec_input_kept,
         idle_timeout: l.duration(report, "idle_timeout", d.idle_timeout),
         keepalive_interval: l.duration(report, "keepalive_interval", d.keepalive_interval),
         drain_grace: l.millis(report, "drain_grace_ms", 10_000, 0..=3_600_000),

@@ -133,6 +133,16 @@ impl<'d, 't> Section<'d, 't> {
         }
     }
 
+    /// Yes or no, or `default`.
+    pub(super) fn flag(&mut self, report: &mut Report<'_>, key: &'static str, default: bool) -> bool {
+        let path = self.name(key);
+        let Some(value) = self.take(key) else { return default };
+        value.get_ref().as_bool().unwrap_or_else(|| {
+            report.add(value.span().start, format!("`{path}` must be true or false"));
+            default
+        })
+    }
+
     /// A number of milliseconds within `range`, or `default`.
     pub(super) fn millis(
         &mut self,

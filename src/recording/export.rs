@@ -155,6 +155,7 @@ pub fn object(frame: &Stamped, opened_at: Timestamp) -> Value {
             Ok(text) => json!({ "frame": "data", "channel": channel, "stream": stream, "text": text }),
             Err(_) => json!({ "frame": "data", "channel": channel, "stream": stream, "base64": STANDARD.encode(data) }),
         },
+        Kept::Input { channel, bytes } => json!({ "frame": "input", "channel": channel, "bytes": bytes }),
         Kept::HiddenInput { channel, bytes } => json!({ "frame": "hidden-input", "channel": channel, "bytes": bytes }),
         Kept::Digest { channel, stream, bytes, kept, sha256 } => {
             json!({ "frame": "digest", "channel": channel, "stream": stream, "bytes": bytes, "kept": kept, "sha256": HEXLOWER.encode(sha256) })

@@ -46,7 +46,9 @@ pub enum Frame<'a> {
     Terminal { channel: u32, term: &'a str, columns: u32, rows: u32 },
     /// Bytes that passed.
     Data { channel: u32, stream: Stream, data: &'a [u8] },
-    /// Input that the element did not echo: only its length is kept.
+    /// Input that goes on now; what of it is kept, and what is hidden, is told by later frames.
+    Input { channel: u32, bytes: u64 },
+    /// Input that the element did not echo, or that may hold a secret: only its length is kept.
     HiddenInput { channel: u32, bytes: u64 },
     /// Bulk content past the cap: only length and digest of all of the stream are kept (sent once, when the stream ends).
     Digest { channel: u32, stream: Stream, bytes: u64, kept: u64, sha256: [u8; 32] },
@@ -81,6 +83,7 @@ pub enum Kept {
     ChannelOpened { channel: u32, action: Action, decision: DecisionFacts },
     Terminal { channel: u32, term: String, columns: u32, rows: u32 },
     Data { channel: u32, stream: Stream, data: Vec<u8> },
+    Input { channel: u32, bytes: u64 },
     HiddenInput { channel: u32, bytes: u64 },
     Digest { channel: u32, stream: Stream, bytes: u64, kept: u64, sha256: [u8; 32] },
     Resize { channel: u32, columns: u32, rows: u32 },
@@ -103,6 +106,7 @@ impl Kept {
             Self::ChannelOpened { channel, .. }
             | Self::Terminal { channel, .. }
             | Self::Data { channel, .. }
+            | Self::Input { channel, .. }
             | Self::HiddenInput { channel, .. }
             | Self::Digest { channel, .. }
             | Self::Resize { channel, .. }
@@ -167,6 +171,7 @@ fn kind_of(frame: &Frame<'_>) -> u8 {
         Frame::ExitSignal { .. } => 13,
         Frame::ChannelClosed { .. } => 14,
         Frame::Note { .. } => 15,
+        Frame::Input { .. } => 16,
         Frame::Exchange { .. } => 20,
     }
 }
@@ -190,7 +195,9 @@ fn encode_body(out: &mut Vec<u8>, frame: &Frame<'_>) -> Result<(), FormatError> 
             out.push(stream_byte(stream));
             out.extend_from_slice(data);
         }
-        Frame::HiddenInput { channel, bytes } => put_numbers(out, &[channel.into(), bytes]),
+        Frame::Input { channel, bytes } | Frame::HiddenInput { channel, bytes } => {
+            put_numbers(out, &[channel.into(), bytes]);
+        }
         Frame::Digest { channel, stream, bytes, kept, sha256 } => {
             put_varint(out, channel.into());
             out.push(stream_byte(stream));
@@ -315,8 +322,9 @@ fn decode_body(kind: u8, body: &mut Take<'_>) -> Result<Kept, FormatError> {
         }
         12 => Kept::ExitStatus { channel, status: body.number()? },
         13 => Kept::ExitSignal { channel, name: body.text()?.to_owned(), message: body.text()?.to_owned() },
-        20 => Kept::Exchange { channel, exchange: Box::new(from_json(body)?) },
         14 => Kept::ChannelClosed { channel, outcome: from_json(body)? },
+        16 => Kept::Input { channel, bytes: body.varint()? },
+        20 => Kept::Exchange { channel, exchange: Box::new(from_json(body)?) },
         _ => return Err(odd("a frame of no known kind")),
     })
 }
@@ -384,6 +392,7 @@ mod tests {
             Kept::Data { channel, stream: Stream::Error, data: bytes.to_vec() },
             Frame::Data { channel, stream: Stream::Error, data: bytes }
         );
+        pair!(Kept::Input { channel, bytes: n }, Frame::Input { channel, bytes: n });
         pair!(Kept::HiddenInput { channel, bytes: n }, Frame::HiddenInput { channel, bytes: n });
         pair!(
             Kept::Digest { channel, stream: Stream::Input, bytes: n, kept: 3, sha256: [9; 32] },

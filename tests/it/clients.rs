@@ -272,6 +272,19 @@ fn netmiko_drives_a_real_router() {
         .args(["cisco_ios", "router bgp 65001;bgp router-id 192.0.2.1", "show running-config"]);
     let ran = run(&mut command, Vec::new(), 2 * MINUTE).ok();
     assert!(ran.text().contains("core-pe1#") && ran.text().contains("bgp router-id 192.0.2.1"), "{}", ran.text());
+    // Sent without waiting for the echo of one line before the next; all of it was echoed in the end, and all of it is kept.
+    crate::harness::wait_until("its input is on record, line by line", crate::harness::SOON, || {
+        let sessions = site.sessions();
+        let shell = sessions.iter().find(|s| s["action"].to_string().contains("shell") && !s["closed_at"].is_null());
+        shell.is_some_and(|session| {
+            let id = session["id"].as_str().expect("an id");
+            let jsonl = site.as_ada(&["export", id, "--format", "jsonl"]).ok().text();
+            let typed = crate::recording::kept_input(&jsonl);
+            typed.contains("router bgp 65001\n")
+                && typed.contains("bgp router-id 192.0.2.1\n")
+                && typed.contains("show running-config\n")
+        })
+    });
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::inbound::{Inbound, OFFERS_MAX, Ways};
 use super::queue::{Control, Item, Next};
 use super::sink::{Awaited, ClientChannel, Shared, Sink};
-use super::tape::Tape;
+use super::tape::{Keeping, Tape};
 use crate::access::{Display, Grant, Link, LinkClosed, Opening, Refusal, Terminal, Visit};
 use crate::domain::Outcome;
 use crate::recording::Frame;
@@ -59,10 +59,8 @@ pub(super) async fn serve(
     // than those that were decided. A file transfer never gets one.
     let transfer = !matches!(understood, Understood::Plain);
     let mut setup = if transfer { Setup { terminal: None, ..setup } } else { setup };
-    // What is typed into a shell is never bulk content, whether or not there is a terminal.
-    let kept = visit.access().limits().bulk_kept_bytes_max;
-    let cap = if matches!(wanted, Wanted::Shell) { u64::MAX } else { kept };
-    let tape = Tape::new(client.number, understood, setup.terminal.is_some(), cap);
+    let keeping = Keeping::of(&wanted, visit.access().limits());
+    let tape = Tape::new(client.number, understood, setup.terminal.is_some(), keeping);
     let shared = Arc::new(Shared {
         client,
         session: grant.session().clone(),

@@ -12,14 +12,15 @@ mod bulk;
 mod channel;
 mod connection;
 mod content;
-mod echo;
+pub mod echo;
 mod forward;
 mod inbound;
 pub mod inspect;
+mod keys;
 mod listen;
 mod login;
 pub mod paths;
-mod prompt;
+pub mod prompt;
 mod queue;
 pub mod scp;
 #[cfg(test)]

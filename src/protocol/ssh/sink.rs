@@ -147,6 +147,7 @@ impl Shared {
             }
             Some(Awaited::Agent) if !yes => self.declined("the agent").await,
             Some(Awaited::Display) if !yes => self.declined("the display").await,
+            Some(Awaited::Terminal) if !yes => self.with_tape(|tape| tape.without_terminal(&self.session)),
             Some(Awaited::Agent | Awaited::Display | Awaited::Terminal) | None => Ok(()),
         }
     }

@@ -2,15 +2,15 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::actions::Understood;
-use super::bulk::Bulk;
+use super::actions::{Understood, Wanted};
+use super::bulk::{Bulk, Counted, Told};
 use super::echo::{Echo, Typed};
 use super::inspect::{Ask, Flow, Inspect};
-use super::prompt::Prompt;
+use super::prompt::Dialogue;
 use super::queue::Queue;
 use super::scp::ScpInspector;
 use super::sftp::SftpInspector;
-use crate::access::Session;
+use crate::access::{Limits, Session};
 use crate::domain::{Action, Outcome};
 use crate::recording::{Frame, Stream};
 
@@ -25,15 +25,58 @@ pub(super) struct Onward {
 pub(super) struct Tape {
     channel: u32,
     kind: Kind,
+    keeping: Keeping,
     error: Bulk,
+}
+
+/// How much is kept of a channel without a terminal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keeping {
+    bytes_max: u64,
+    input: KeptInput,
+}
+
+/// What is kept of such a channel's input.
+#[derive(Debug, Clone, Copy)]
+enum KeptInput {
+    /// All of it: requests of a subsystem.
+    All,
+    /// Lines that are no secret.
+    Lines,
+    /// Its length and digest: what is piped into a command is as likely a secret as not, and nothing tells which.
+    Digest,
+}
+
+impl Keeping {
+    pub(super) fn of(wanted: &Wanted, limits: &Limits) -> Self {
+        let bytes_max = limits.bulk_kept_bytes_max;
+        match wanted {
+            // What is typed into a shell is never bulk content, whether or not there is a terminal.
+            Wanted::Shell => Self { bytes_max: u64::MAX, input: KeptInput::Lines },
+            Wanted::Exec(_) if limits.exec_input_kept => Self { bytes_max, input: KeptInput::Lines },
+            Wanted::Exec(_) => Self { bytes_max, input: KeptInput::Digest },
+            Wanted::Subsystem(_) => Self { bytes_max, input: KeptInput::All },
+        }
+    }
+
+    /// Nothing is kept: of forwards only bytes are counted.
+    const NOTHING: Self = Self { bytes_max: 0, input: KeptInput::Digest };
+
+    fn content(self) -> Kind {
+        let input = match self.input {
+            KeptInput::All => Input::All(Bulk::new(self.bytes_max)),
+            KeptInput::Lines => Input::Lines(Bulk::new(self.bytes_max), Dialogue::default()),
+            KeptInput::Digest => Input::Digest(Counted::new()),
+        };
+        Kind::Content { input, output: Bulk::new(self.bytes_max) }
+    }
 }
 
 enum Kind {
     Terminal(Echo),
     Content {
-        input: Bulk,
+        input: Input,
         output: Bulk,
-        prompt: Prompt,
     },
     /// The files are events with digests of their own; of the stream the beginning of each direction is kept.
     Transfer {
@@ -49,6 +92,13 @@ enum Kind {
         watch_in: Watch,
         watch_out: Watch,
     },
+}
+
+/// The input of a channel without a terminal.
+enum Input {
+    All(Bulk),
+    Lines(Bulk, Dialogue),
+    Digest(Counted),
 }
 
 /// Looks for the identification string of SSH (RFC 4253 §4.2) at the start of a line in a forwarded stream's first bytes.
@@ -74,16 +124,26 @@ impl Watch {
 }
 
 impl Tape {
-    pub(super) fn new(channel: u32, understood: Understood, terminal: bool, cap: u64) -> Self {
+    pub(super) fn new(channel: u32, understood: Understood, terminal: bool, keeping: Keeping) -> Self {
+        let cap = keeping.bytes_max;
         let kind = match understood {
             Understood::Plain if terminal => Kind::Terminal(Echo::default()),
-            Understood::Plain => {
-                Kind::Content { input: Bulk::new(cap), output: Bulk::new(cap), prompt: Prompt::default() }
-            }
+            Understood::Plain => keeping.content(),
             Understood::Sftp => transfer(Box::new(SftpInspector::new(Default::default())), cap),
             Understood::Scp(command) => transfer(Box::new(ScpInspector::new(command, Default::default())), cap),
         };
-        Self { channel, kind, error: Bulk::new(cap) }
+        Self { channel, kind, keeping, error: Bulk::new(cap) }
+    }
+
+    /// The element gives no terminal: nothing will be echoed, and what there is of it is kept as content from here on.
+    pub(super) fn without_terminal(&mut self, session: &Session) -> Result<(), Outcome> {
+        let Kind::Terminal(echo) = &mut self.kind else { return Ok(()) };
+        let channel = self.channel;
+        record_typed(session, channel, echo.finish())?;
+        let text = format!("channel {channel}: the element gives no terminal; the channel is recorded as one without");
+        session.record(&Frame::Note { text: &text })?;
+        self.kind = self.keeping.content();
+        Ok(())
     }
 
     /// The tape of a forwarded connection: destination and bytes, and an end to it when it turns out to hide an SSH session.
@@ -99,7 +159,7 @@ impl Tape {
 
     fn of_forward(channel: u32, destination: String, watch_in: Watch, watch_out: Watch) -> Self {
         let kind = Kind::Forward { destination, bytes_in: 0, bytes_out: 0, watch_in, watch_out };
-        Self { channel, kind, error: Bulk::new(0) }
+        Self { channel, kind, keeping: Keeping::NOTHING, error: Bulk::new(0) }
     }
 
     /// Bytes from the client: recorded, and what of them may go on.
@@ -109,16 +169,15 @@ impl Tape {
         match &mut self.kind {
             Kind::Terminal(echo) => {
                 session.touch();
+                // What it says is known only from the echo; that it was typed is on record before it has any effect.
+                session.record(&Frame::Input { channel, bytes: data.len() as u64 })?;
                 record_typed(session, channel, echo.typed(&data))?;
+                session.stop().requested().map_or(Ok(()), Err)?;
                 Ok(Onward { to_element: data, ..Onward::default() })
             }
-            Kind::Content { input, prompt, .. } => {
-                let kept = input.take(&data);
-                let (hidden, rest) = prompt.answered(kept);
-                if hidden > 0 {
-                    session.record(&Frame::HiddenInput { channel, bytes: hidden as u64 })?;
-                }
-                keep(session, channel, Stream::Input, rest)?;
+            Kind::Content { input, .. } => {
+                input.take(session, channel, &data)?;
+                session.stop().requested().map_or(Ok(()), Err)?;
                 Ok(Onward { to_element: data, ..Onward::default() })
             }
             Kind::Transfer { inspector, flow, input, .. } => {
@@ -146,22 +205,20 @@ impl Tape {
         let channel = self.channel;
         session.count_out(data.len());
         if error {
-            if let Kind::Content { prompt, .. } = &mut self.kind {
-                prompt.said(data);
+            if let Kind::Content { input, .. } = &mut self.kind {
+                input.said(session, channel, data)?;
             }
             keep(session, channel, Stream::Error, self.error.take(data))?;
             return Ok(None);
         }
         match &mut self.kind {
             Kind::Terminal(echo) => {
-                for typed in echo.said(data) {
-                    record_typed(session, channel, Some(typed))?;
-                }
+                record_typed(session, channel, echo.said(data))?;
                 session.record(&Frame::Data { channel, stream: Stream::Output, data })?;
                 Ok(None)
             }
-            Kind::Content { output, prompt, .. } => {
-                prompt.said(data);
+            Kind::Content { input, output } => {
+                input.said(session, channel, data)?;
                 keep(session, channel, Stream::Output, output.take(data))?;
                 Ok(None)
             }
@@ -191,8 +248,8 @@ impl Tape {
         let channel = self.channel;
         match self.kind {
             Kind::Terminal(mut echo) => record_typed(session, channel, echo.finish())?,
-            Kind::Content { input, output, .. } => {
-                total(session, channel, Stream::Input, input)?;
+            Kind::Content { input, output } => {
+                input.finish(session, channel)?;
                 total(session, channel, Stream::Output, output)?;
             }
             Kind::Transfer { mut inspector, mut flow, input, output } => {
@@ -211,6 +268,54 @@ impl Tape {
             }
         }
         total(session, channel, Stream::Error, self.error)
+    }
+}
+
+impl Input {
+    /// Bytes are to go on: they, or how many there are, are recorded.
+    fn take(&mut self, session: &Session, channel: u32, data: &[u8]) -> Result<(), Outcome> {
+        match self {
+            Self::All(bulk) => keep(session, channel, Stream::Input, bulk.take(data)),
+            Self::Lines(bulk, dialogue) => {
+                session.touch();
+                let kept = bulk.take(data);
+                if kept.is_empty() {
+                    return Ok(());
+                }
+                session.record(&Frame::Input { channel, bytes: kept.len() as u64 })?;
+                record_typed(session, channel, dialogue.sent(kept))
+            }
+            Self::Digest(counted) => {
+                session.touch();
+                counted.take(data).map_or(Ok(()), |bytes| session.record(&Frame::Input { channel, bytes }))
+            }
+        }
+    }
+
+    /// The element says something, on either stream.
+    fn said(&mut self, session: &Session, channel: u32, data: &[u8]) -> Result<(), Outcome> {
+        match self {
+            Self::Lines(_, dialogue) => record_typed(session, channel, dialogue.said(data)),
+            Self::All(_) | Self::Digest(_) => Ok(()),
+        }
+    }
+
+    fn finish(self, session: &Session, channel: u32) -> Result<(), Outcome> {
+        let stream = Stream::Input;
+        match self {
+            Self::All(bulk) => total(session, channel, stream, bulk),
+            Self::Lines(bulk, mut dialogue) => {
+                record_typed(session, channel, dialogue.finish())?;
+                total(session, channel, stream, bulk)
+            }
+            Self::Digest(counted) => match counted.finish() {
+                Some(Told::Length(bytes)) => session.record(&Frame::HiddenInput { channel, bytes }),
+                Some(Told::Digest(t)) => {
+                    session.record(&Frame::Digest { channel, stream, bytes: t.bytes, kept: t.kept, sha256: t.sha256 })
+                }
+                None => Ok(()),
+            },
+        }
     }
 }
 
@@ -236,12 +341,11 @@ impl Beginning {
     }
 }
 
-fn record_typed(session: &Session, channel: u32, typed: Option<Typed>) -> Result<(), Outcome> {
-    match typed {
-        Some(Typed::Seen(data)) => session.record(&Frame::Data { channel, stream: Stream::Input, data: &data }),
-        Some(Typed::Hidden(bytes)) => session.record(&Frame::HiddenInput { channel, bytes }),
-        None => Ok(()),
-    }
+fn record_typed(session: &Session, channel: u32, typed: Vec<Typed>) -> Result<(), Outcome> {
+    typed.into_iter().try_for_each(|typed| match typed {
+        Typed::Seen(data) => session.record(&Frame::Data { channel, stream: Stream::Input, data: &data }),
+        Typed::Hidden(bytes) => session.record(&Frame::HiddenInput { channel, bytes }),
+    })
 }
 
 fn watched(session: &Session, channel: u32, destination: &str, watch: &mut Watch, data: &[u8]) -> Result<(), Outcome> {

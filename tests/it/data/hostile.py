@@ -158,11 +158,14 @@ def answer():
     channel = connect().open_session()
     channel.settimeout(PATIENCE)
     channel.invoke_shell()
-    channel.sendall(b"printf 'Pass''word: '; read -r given; printf '<%s>' \"${#given}\"\n")
+    channel.sendall(b"printf 'Pass''word: '; read -r given; printf '<%s>\\n' \"${#given}\"\n")
     seen = b""
     while not seen.endswith(b"Password: ") and (more := channel.recv(1024)):
         seen += more
-    channel.sendall(b"hunter2-Xyzzy\n: typed-after-it\n")
+    channel.sendall(b"hunter2-Xyzzy\n")
+    while not seen.endswith(b">\n") and (more := channel.recv(1024)):
+        seen += more
+    channel.sendall(b": typed-after-it\n")
     channel.shutdown_write()
     while more := channel.recv(1024):
         seen += more

@@ -16,11 +16,15 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`, with its output in `dir/NAME.out` and `dir/NAME.err`.
+    /// Starts `command`, with nothing to read and its output in `dir/NAME.out` and `dir/NAME.err`.
     pub fn start(dir: &Path, name: &str, command: &mut Command) -> Self {
+        Self::start_fed(dir, name, command.stdin(Stdio::null()))
+    }
+
+    /// As [`Process::start`], with the input that `command` has already.
+    pub fn start_fed(dir: &Path, name: &str, command: &mut Command) -> Self {
         let (out, err) = (dir.join(format!("{name}.out")), dir.join(format!("{name}.err")));
         let child = command
-            .stdin(Stdio::null())
             .stdout(File::create(&out).expect("a log file"))
             .stderr(File::create(&err).expect("a log file"))
             .spawn()
