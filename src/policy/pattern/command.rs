@@ -13,7 +13,7 @@ const QUOTES: &[char] = &['"', '\'', '\\'];
 const LINE_BYTES_MAX: usize = 8 * 1024;
 
 /// A line of more pieces than this could be anything.
-const READINGS_MAX: usize = 512;
+const READINGS_MAX: usize = 1024;
 
 fn is_plain(c: char) -> bool {
     if c.is_ascii() { u8::try_from(c).is_ok_and(is_plain_byte) } else { c.is_alphanumeric() }
@@ -64,28 +64,37 @@ pub(super) enum Broad {
 }
 
 impl Broad {
-    /// The readings of `line`: as a whole, cut at every mark that could end a command, and both again with quoting undone.
+    /// The readings of `line`: as it stands, and from every place where a command could begin to the next mark that could end it, and to the end of
+    /// the line; all of these again with quoting undone.
     pub(super) fn of(line: &str) -> Self {
         if line.len() > LINE_BYTES_MAX {
             return Self::Anything;
         }
         let mut readings = Vec::new();
         let whole = blanks_joined(line);
+        if whole != line {
+            // An allow sees the line as it stands, so a deny with the same text does too.
+            add(&mut readings, line);
+        }
+        add(&mut readings, &whole);
         if line.chars().all(is_plain) {
-            add(&mut readings, &whole);
             return Self::Readings(readings);
         }
         let spaced = line.replace("${IFS}", " ").replace("$IFS", " ");
         let unquoted: String = spaced.replace("\\\n", "").chars().filter(|c| !QUOTES.contains(c)).collect();
         let bare: String = spaced.chars().filter(|c| is_plain(*c) || c.is_whitespace()).collect();
-        add(&mut readings, &whole);
+        let ends = |c: char| !(is_plain(c) || c.is_whitespace() && c != '\n' && c != '\r');
         for text in [spaced.as_str(), unquoted.as_str(), bare.as_str()] {
-            add(&mut readings, &blanks_joined(text));
-            for piece in text.split(|c: char| !(is_plain(c) || c.is_whitespace() && c != '\n' && c != '\r')) {
-                add(&mut readings, &blanks_joined(piece));
-            }
-            if readings.len() > READINGS_MAX {
-                return Self::Anything;
+            let mut rest = Some(text);
+            while let Some(tail) = rest {
+                add(&mut readings, &blanks_joined(tail));
+                rest = tail.split_once(ends).map(|(command, after)| {
+                    add(&mut readings, &blanks_joined(command));
+                    after
+                });
+                if readings.len() > READINGS_MAX {
+                    return Self::Anything;
+                }
             }
         }
         readings.sort_unstable();
@@ -229,6 +238,10 @@ mod tests {
             ("reload in *", "reload\u{a0}in 5"),
             ("copy run* tftp:*", "show clock | copy running-config tftp://x"),
             ("* > *", "show run > flash:x"),
+            ("scp * far:*", "true; scp 'a;b' far:x"),
+            ("scp * far:*", "true && scp $(ls) far:x; true"),
+            ("reload *", "reload "),
+            ("reload *", "RELOAD \t"),
         ] {
             assert!(Broad::of(line).could_be(pattern), "{pattern} / {line:?}");
         }
