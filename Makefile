@@ -13,7 +13,7 @@ export SALLYPORT_TEST_REQUIRE_ALL := 1
 export CARGO_INCREMENTAL := 0
 endif
 
-.PHONY: help build demo test test-setup check bench clean
+.PHONY: help build demo test test-setup check fuzz bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -32,9 +32,13 @@ test-setup:
 
 check: ## what a reviewer should not have to say: format, lints, dependencies, layers
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --lib --bins -- -D warnings
+	$(CARGO) clippy --locked --lib --bins --features fuzzing -- -D warnings
+	$(CARGO) check --locked --package sallyport-fuzz --no-default-features
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check; else echo "check: cargo-deny is not installed, dependencies not checked"; fi
 	$(CARGO) test --locked --test it layers
+
+fuzz: ## libFuzzer on every decoder, FUZZ_SECONDS (60) each; needs nightly Rust, cargo-fuzz and a C++ compiler
+	scripts/fuzz.sh
 
 bench: ## the benches (release build); see docs/performance.md
 	$(CARGO) bench --locked

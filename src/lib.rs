@@ -37,3 +37,6 @@ pub mod cli;
 pub mod lab;
 
 pub mod telemetry;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;

@@ -1,16 +1,3 @@
-//! The readers of the audit log's lines: no bytes upset them, and what they read has that one spelling.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use sallyport::audit::layout;
-
-fuzz_target!(|data: &[u8]| {
-    if let Ok(entry) = layout::decode_entry(data) {
-        let mut again = Vec::new();
-        let hash = layout::encode_entry(&mut again, entry.seq, entry.at, &entry.prev, entry.event);
-        assert_eq!(hash == entry.hash, again.strip_suffix(b"\n") == Some(data));
-    }
-    if let Ok(checkpoint) = layout::decode_checkpoint(data) {
-        assert_eq!(layout::encode_checkpoint(&checkpoint).trim_end().as_bytes(), data);
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sallyport::fuzzing::audit_line(data));

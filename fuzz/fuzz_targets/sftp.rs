@@ -1,34 +1,3 @@
-//! Both directions of an SFTP subsystem. Input: steps of side (even: client), length (two bytes, big-endian) and bytes.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use sallyport::domain::Action;
-use sallyport::protocol::ssh::inspect::{Ask, Flow, Inspect};
-use sallyport::protocol::ssh::sftp::{Limits, SftpInspector};
-
-struct Everything;
-
-impl Ask for Everything {
-    fn allow(&mut self, _: &Action) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-fuzz_target!(|data: &[u8]| {
-    let mut inspector = SftpInspector::new(Limits::default());
-    let mut flow = Flow::default();
-    let mut rest = data;
-    while let Some(([side, high, low], after)) = rest.split_first_chunk() {
-        let (bytes, after) = after.split_at(usize::from(u16::from_be_bytes([*high, *low])).min(after.len()));
-        rest = after;
-        let passed = if side % 2 == 0 {
-            inspector.from_client(bytes, &mut Everything, &mut flow)
-        } else {
-            inspector.from_element(bytes, &mut Everything, &mut flow)
-        };
-        if passed.is_err() {
-            break;
-        }
-    }
-    inspector.finish(&mut flow);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sallyport::fuzzing::sftp(data));

@@ -8,6 +8,8 @@
 
 mod accept;
 pub mod clock;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod identify;
 mod limits;
 mod live;

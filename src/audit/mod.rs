@@ -12,6 +12,8 @@
 
 pub mod chain;
 pub(crate) mod disk;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod layout;
 mod log;
 pub mod reader;

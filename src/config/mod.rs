@@ -2,6 +2,8 @@
 //!
 //! Only this module knows TOML; each part of the gateway owns its own `Config`. Paths are relative to the folder of the file.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod reader;
 
 use std::net::SocketAddr;

@@ -5,6 +5,8 @@
 //! here yet.
 
 mod client;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 
 use std::convert::Infallible;
 use std::sync::Arc;

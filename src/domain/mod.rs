@@ -8,6 +8,8 @@ pub mod data;
 mod decision;
 mod element;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod identity;
 mod outcome;
 mod time;

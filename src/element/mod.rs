@@ -9,6 +9,8 @@
 
 pub mod credential;
 pub mod crypto;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod host_key;
 pub mod inventory;
 mod read_ahead;

@@ -75,7 +75,7 @@ impl Secrets {
         }
     }
 
-    fn with_key(dir: &Path, key: &[u8], file: &Path) -> Result<Self, SecretsError> {
+    pub(super) fn with_key(dir: &Path, key: &[u8], file: &Path) -> Result<Self, SecretsError> {
         let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| key_error(file, "it is not 32 bytes"))?;
         Ok(Self { dir: dir.to_owned(), key: LessSafeKey::new(key) })
     }
@@ -97,7 +97,7 @@ impl Secrets {
         self.unseal(name, &sealed).ok_or_else(|| SecretsError::Sealed(name.clone()))
     }
 
-    fn unseal(&self, name: &SecretName, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn unseal(&self, name: &SecretName, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let body = sealed.strip_prefix(MAGIC)?;
         let (nonce, body) = body.split_at_checked(NONCE_LEN)?;
         let mut body = Zeroizing::new(body.to_vec());
@@ -129,7 +129,7 @@ impl Secrets {
         std::fs::File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(io(&self.dir))
     }
 
-    fn seal(&self, name: &SecretName, secret: &[u8]) -> Result<Vec<u8>, SecretsError> {
+    pub(super) fn seal(&self, name: &SecretName, secret: &[u8]) -> Result<Vec<u8>, SecretsError> {
         let failed = || SecretsError::Sealed(name.clone());
         let mut nonce = [0; NONCE_LEN];
         aws_lc_rs::rand::fill(&mut nonce).map_err(|_| failed())?;

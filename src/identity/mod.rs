@@ -12,6 +12,8 @@ pub(crate) mod durable;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod folder;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod issue;
 pub mod locks;
 mod revoked;

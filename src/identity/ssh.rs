@@ -245,7 +245,7 @@ fn device(certificate: &Certificate, trust: &Trust) -> Result<Option<Device>, Id
 }
 
 /// SECURITY: only `source-address` is understood. Any other, `force-command` and `verify-required` too, would be a promise not kept.
-fn critical_options(certificate: &Certificate, peer: IpAddr) -> Result<(), IdentityError> {
+pub(super) fn critical_options(certificate: &Certificate, peer: IpAddr) -> Result<(), IdentityError> {
     for (name, value) in certificate.critical_options().iter() {
         match name.as_str() {
             "source-address" => from_listed(value, peer)?,
@@ -277,4 +277,14 @@ pub(crate) fn network(text: &str) -> Option<IpNet> {
 
 fn refuse(why: impl Into<String>) -> IdentityError {
     IdentityError::Unacceptable(why.into())
+}
+
+/// Every check that needs no trust, for whoever wants to see that none of them is upset.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn try_checks(certificate: &Certificate, peer: IpAddr, now: Timestamp) {
+    drop(fit_to_sign(certificate.signature_key()));
+    drop(fit_to_hold(certificate.public_key()));
+    drop(within_validity(certificate, now));
+    drop(critical_options(certificate, peer));
+    drop(certificate.verify_signature());
 }

@@ -12,6 +12,8 @@ mod classes;
 mod compiled;
 mod explain;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod graph;
 mod index;
 mod models;

@@ -12,6 +12,8 @@ mod exchange;
 pub mod export;
 pub mod format;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 pub(crate) mod lab;
 pub mod reader;

@@ -18,6 +18,7 @@ const ORDER: &[&str] = &[
     "cli",
     "lab",
     "telemetry",
+    "fuzzing",
 ];
 
 /// Pairs that break the order on purpose, with the reason.

@@ -14,6 +14,8 @@ mod connection;
 mod content;
 pub mod echo;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod inbound;
 pub mod inspect;
 mod keys;
@@ -23,7 +25,7 @@ pub mod paths;
 pub mod prompt;
 mod queue;
 pub mod scp;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod script;
 mod server;
 pub mod sftp;

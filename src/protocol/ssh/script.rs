@@ -98,6 +98,7 @@ pub(super) fn parse(mut data: &[u8]) -> Vec<Step> {
 }
 
 /// What one side said.
+#[cfg(test)]
 pub(super) fn said(steps: &[Step], by_client: bool) -> Vec<u8> {
     let of = |step: &Step| match step {
         Step::Client(bytes) if by_client => bytes.clone(),
@@ -108,6 +109,7 @@ pub(super) fn said(steps: &[Step], by_client: bool) -> Vec<u8> {
 }
 
 /// Damages a conversation, the same way for the same `round`.
+#[cfg(test)]
 pub(super) fn damage(steps: &mut Vec<Step>, round: u64) {
     let mut state = round.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut random = move |below: usize| {
