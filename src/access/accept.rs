@@ -8,9 +8,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::server::Acceptor;
 
-use super::protocol::{Client, Entry, Protocol};
+use super::protocol::{Client, Entry, Protocol, Spoken};
 use super::{Access, Doors, clock, proxy};
 use crate::domain::{Door, ElementName, Event, RefusalStage};
 use crate::element::ReadAhead;
@@ -54,9 +56,14 @@ pub async fn bind(doors: &Doors) -> Result<(Bound, Addresses), String> {
 
 /// Serves the doors until the gateway drains. `protocols` are those of the registry; the first is SSH's, which also serves the SSH door.
 pub async fn serve(access: Arc<Access>, bound: Bound, doors: Doors, protocols: Vec<&'static dyn Protocol>) {
-    let alpn: Vec<&[u8]> = protocols.iter().map(|p| p.alpn()).collect();
+    let offers = |place: Spoken| {
+        let spoken = protocols.iter().filter(|p| [Spoken::Everywhere, place].contains(&p.spoken()));
+        let alpn: Vec<&[u8]> = spoken.flat_map(|p| p.alpn()).copied().collect();
+        tls::server_config(access.trust().clone(), &alpn)
+    };
     let entrance = Arc::new(Entrance {
-        tls: TlsAcceptor::from(tls::server_config(access.trust().clone(), &alpn)),
+        on_elements: offers(Spoken::OnElements),
+        on_gateway: offers(Spoken::OnGateway),
         connections: Semaphore::new(access.limits().connections_max),
         proxy_peers: doors.proxy_peers,
         access,
@@ -74,11 +81,15 @@ pub async fn serve(access: Arc<Access>, bound: Bound, doors: Doors, protocols: V
 /// What the doors share.
 struct Entrance {
     access: Arc<Access>,
-    tls: TlsAcceptor,
+    on_elements: Arc<ServerConfig>,
+    on_gateway: Arc<ServerConfig>,
     connections: Semaphore,
     proxy_peers: Vec<IpNet>,
     protocols: Vec<&'static dyn Protocol>,
 }
+
+/// What a client speaks that says nothing: ALPN was added to TLS for HTTP/2, and programs that know HTTP/1.1 alone leave it out.
+const WITHOUT_ALPN: &[u8] = b"http/1.1";
 
 /// Why a client was turned away at the door.
 struct TurnedAway {
@@ -170,7 +181,12 @@ impl Entrance {
         let away = |reason: String| TurnedAway { stage: RefusalStage::Tls, identity: None, reason };
         let handshake = async {
             let _slot = access.handshake_slot(Door::Mtls, source.ip()).await.map_err(away)?;
-            self.tls.accept(stream).await.map_err(|e| away(format!("the TLS handshake failed: {e}")))
+            let failed = |e: io::Error| away(format!("the TLS handshake failed: {e}"));
+            let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed)?;
+            // What can be spoken is offered before anybody is known, so it must not tell which elements there are.
+            let own = start.client_hello().server_name() == Some(access.domain());
+            let config = if own { &self.on_gateway } else { &self.on_elements };
+            start.into_stream(config.clone()).await.map_err(failed)
         };
         let stream = tokio::time::timeout_at(deadline, handshake)
             .await
@@ -183,17 +199,19 @@ impl Entrance {
             identity: Some(verified.identity().to_string()),
             reason,
         };
-        let protocol = self.protocols.iter().find(|p| Some(p.alpn()) == connection.alpn_protocol());
-        let Some(protocol) = protocol else {
-            return Err(away("no protocol was named; offer `ssh` by ALPN".to_owned()));
-        };
         let Some(element) = connection.server_name().and_then(|sni| self.element_of(sni)) else {
             return Err(away(format!("no element was named; send `<element>.{}` by SNI", access.domain())));
         };
-        Ok((
-            Client { stream: Box::new(stream), entry: Entry::Identified { verified: Arc::new(verified), element } },
-            *protocol,
-        ))
+        let wanted = connection.alpn_protocol().unwrap_or(WITHOUT_ALPN);
+        let here = self.protocols.iter().filter(|p| p.spoken().on(&element));
+        let chosen = here.flat_map(|p| p.alpn().iter().map(move |alpn| (*p, *alpn))).find(|(_, alpn)| *alpn == wanted);
+        let Some((protocol, alpn)) = chosen else {
+            return Err(away(
+                "nothing that is spoken here was named; offer `ssh`, `h2` or `http/1.1` by ALPN".to_owned(),
+            ));
+        };
+        let entry = Entry::Identified { verified: Arc::new(verified), element, alpn };
+        Ok((Client { stream: Box::new(stream), entry }, protocol))
     }
 
     fn element_of(&self, sni: &str) -> Option<ElementName> {

@@ -54,6 +54,8 @@ pub struct Limits {
     pub keepalive_interval: Duration,
     /// How long sessions may go on after the gateway was asked to stop.
     pub drain_grace: Duration,
+    /// What HTTP may take.
+    pub http: HttpLimits,
     /// Environment variables that are passed on; a `*` at the end stands for any rest.
     pub environment: Vec<String>,
 }
@@ -76,7 +78,47 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(1_800),
             keepalive_interval: Duration::from_secs(60),
             drain_grace: Duration::from_secs(10),
+            http: HttpLimits::default(),
             environment: ["LANG", "LC_*", "TZ", "COLORTERM", "NO_COLOR"].map(str::to_owned).into(),
+        }
+    }
+}
+
+/// What a client of HTTP may take.
+#[derive(Debug, Clone)]
+pub struct HttpLimits {
+    /// Request line and headers of one request together.
+    pub header_bytes_max: usize,
+    /// Headers of one request.
+    pub headers_max: usize,
+    /// The body of one request that has to be read before it is decided.
+    pub body_bytes_max: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// From the first byte of a request's headers to the last.
+    pub header_timeout: Duration,
+    /// For the body of one request that has to be read before it is decided.
+    pub body_timeout: Duration,
+    /// For the headers of an element's answer.
+    pub answer_timeout: Duration,
+    /// A connection on which no request is under way for this long is closed.
+    pub idle_timeout: Duration,
+    /// How much of each body a recording keeps; beyond it only length and digest are.
+    pub kept_bytes_max: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            header_bytes_max: 32 << 10,
+            headers_max: 100,
+            body_bytes_max: 8 << 20,
+            streams_max: 100,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(120),
+            kept_bytes_max: 64 << 10,
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum Entry {
         verified: Arc<Verified>,
         /// The element that SNI named.
         element: ElementName,
+        /// What ALPN agreed on.
+        alpn: &'static [u8],
     },
     /// Through a door at which the protocol itself identifies.
     Unidentified {
@@ -43,12 +45,42 @@ pub struct Client {
     pub entry: Entry,
 }
 
+/// On which names of the mTLS door a protocol is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    /// On an element's and on the gateway's own.
+    Everywhere,
+    /// On an element's.
+    OnElements,
+    /// On the gateway's own.
+    OnGateway,
+}
+
+impl Spoken {
+    /// Whether it is spoken on this one.
+    pub(super) fn on(self, element: &ElementName) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::OnElements => *element != ElementName::gateway(),
+            Self::OnGateway => *element == ElementName::gateway(),
+        }
+    }
+}
+
 /// A protocol: names each action, asks, and relays what is allowed.
 pub trait Protocol: Send + Sync {
     /// Its name in logs and lists.
     fn name(&self) -> &'static str;
-    /// Its name in the ALPN extension (RFC 7301) on the mTLS door.
-    fn alpn(&self) -> &'static [u8];
+    /// Its names in the ALPN extension (RFC 7301) on the mTLS door, the one that it would rather speak first.
+    fn alpn(&self) -> &'static [&'static [u8]];
+    /// Where on the mTLS door it is spoken. Protocols may share a name in ALPN when they are not spoken in the same place.
+    fn spoken(&self) -> Spoken {
+        Spoken::Everywhere
+    }
+    /// The protocols that its sessions are listed as; itself, unless it carries several.
+    fn carries(&self) -> Vec<&'static str> {
+        vec![self.name()]
+    }
     /// Serves one client until it is gone. Everything it opened is closed and sealed when this returns.
     fn serve<'a>(&'a self, access: Arc<Access>, client: Client) -> BoxFuture<'a, ()>;
 }

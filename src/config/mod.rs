@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use crate::access::{Doors, Limits};
+use crate::access::{Doors, HttpLimits, Limits};
 use crate::{audit, element, identity, recording};
 use reader::{Report, Section};
 
@@ -251,9 +251,30 @@ fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {
         idle_timeout: l.duration(report, "idle_timeout", d.idle_timeout),
         keepalive_interval: l.duration(report, "keepalive_interval", d.keepalive_interval),
         drain_grace: l.millis(report, "drain_grace_ms", 10_000, 0..=3_600_000),
+        http: read_http(&mut l, report),
         environment: l.list(report, "environment").unwrap_or(d.environment),
     };
     l.finish(report);
+    limits
+}
+
+fn read_http(limits: &mut Section<'_, '_>, report: &mut Report<'_>) -> HttpLimits {
+    let d = HttpLimits::default();
+    let mut h = limits.section(report, "http");
+    let mut bytes = |key, default: usize, range| usize_of(h.number(report, key, default as u64, range));
+    let limits = HttpLimits {
+        header_bytes_max: bytes("header_bytes_max", d.header_bytes_max, (8 << 10)..=(1 << 20)),
+        headers_max: bytes("headers_max", d.headers_max, 10..=1_000),
+        body_bytes_max: bytes("body_bytes_max", d.body_bytes_max, (1 << 10)..=(1 << 30)),
+        kept_bytes_max: bytes("kept_bytes_max", d.kept_bytes_max, 0..=(16 << 20)),
+        streams_max: u32::try_from(h.number(report, "streams_max", u64::from(d.streams_max), 1..=10_000))
+            .unwrap_or(d.streams_max),
+        header_timeout: h.millis(report, "header_timeout_ms", 10_000, 100..=120_000),
+        body_timeout: h.millis(report, "body_timeout_ms", 60_000, 100..=3_600_000),
+        answer_timeout: h.millis(report, "answer_timeout_ms", 60_000, 100..=3_600_000),
+        idle_timeout: h.duration(report, "idle_timeout", d.idle_timeout),
+    };
+    h.finish(report);
     limits
 }
 

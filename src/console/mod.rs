@@ -20,8 +20,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Access, BoxFuture, Client, Entry, Protocol, Refusal, clock};
-use crate::domain::{Action, ElementName, SessionFacts, SessionId, Timestamp, Verb, Via};
+use crate::access::{Access, BoxFuture, Client, Entry, Protocol, Refusal, Spoken, clock};
+use crate::domain::{Action, SessionFacts, SessionId, Timestamp, Verb, Via};
 use crate::identity::{Lock, LockSubject, Verified};
 
 pub use client::{ApiClient, CallError};
@@ -84,17 +84,17 @@ impl Protocol for Console {
         "console"
     }
 
-    fn alpn(&self) -> &'static [u8] {
-        b"http/1.1"
+    fn alpn(&self) -> &'static [&'static [u8]] {
+        &[b"http/1.1"]
+    }
+
+    fn spoken(&self) -> Spoken {
+        Spoken::OnGateway
     }
 
     fn serve<'a>(&'a self, access: Arc<Access>, client: Client) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let Entry::Identified { verified, element } = client.entry else { return };
-            if element != ElementName::gateway() {
-                tracing::debug!(%element, "HTTP is served on the gateway's own name only.");
-                return;
-            }
+            let Entry::Identified { verified, .. } = client.entry else { return };
             let service = service_fn(move |request| {
                 let (access, verified) = (access.clone(), verified.clone());
                 async move { Ok::<_, Infallible>(respond(route(&access, &verified, request).await)) }

@@ -1,12 +1,19 @@
 //! What: one folder for each protocol, each with the same answers: what it is, which actions it names, how it is served.
 //!
-//! A new protocol is one folder, one line in [`all`] and rows in `policies/`.
+//! A new protocol is one folder, one line in [`all`] and rows in `policies/`; one that goes over HTTP has its line in [`OVER_HTTP`].
 
 pub mod ssh;
+pub mod web;
 
 use crate::access::Protocol;
 
+/// What goes over HTTP; the first that takes a request has it.
+static OVER_HTTP: &[&dyn web::Service] = &[];
+
+static WEB: web::Web = web::Web::new(OVER_HTTP);
+
 /// The registry. The first entry also serves the SSH door.
 pub fn all() -> &'static [&'static dyn Protocol] {
-    &[&ssh::Ssh]
+    static ALL: &[&dyn Protocol] = &[&ssh::Ssh, &WEB];
+    ALL
 }

@@ -40,8 +40,8 @@ fn driver(protocol: &str) -> Driver {
 fn for_each(row: Row) {
     let all = sallyport::protocol::all();
     assert!(!all.is_empty());
-    for protocol in all {
-        row(&driver(protocol.name()));
+    for name in all.iter().flat_map(|protocol| protocol.carries()) {
+        row(&driver(name));
     }
 }
 

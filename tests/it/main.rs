@@ -26,3 +26,4 @@ mod service;
 mod setup;
 mod ssh_identical;
 mod threats;
+mod web;

@@ -47,13 +47,13 @@ impl Protocol for Ssh {
         "ssh"
     }
 
-    fn alpn(&self) -> &'static [u8] {
-        b"ssh"
+    fn alpn(&self) -> &'static [&'static [u8]] {
+        &[b"ssh"]
     }
 
     fn serve<'a>(&'a self, access: Arc<Access>, client: Client) -> BoxFuture<'a, ()> {
         match client.entry {
-            Entry::Identified { verified, element } => {
+            Entry::Identified { verified, element, .. } => {
                 connection::serve(access, client.stream, Who::Known { verified, element })
             }
             Entry::Unidentified { peer } => connection::serve(access, client.stream, Who::Unknown { peer }),

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod element;
 pub mod gateway;
+pub mod http;
 pub mod lab;
 pub mod pki;
 pub mod process;
