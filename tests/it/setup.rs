@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Programs of packages without which there is no Debian.
-const ALWAYS_THERE: &[&str] = &["bash", "chmod", "chown", "dd", "id", "sh", "umount"];
+const ALWAYS_THERE: &[&str] = &["bash", "chmod", "chown", "dd", "id", "mkfifo", "sh", "umount"];
 
 /// Comes with a program of the list, by its package.
 const COMES_WITH: &[(&str, &str)] = &[("staticd", "vtysh"), ("bgpd", "vtysh"), ("zebra", "vtysh")];
