@@ -38,7 +38,11 @@ targets! {
     critical_option = crate::identity::fuzz::critical_option, "Critical options of SSH user certificates: a name, a line end, a value.";
     domain_text = crate::domain::fuzz::domain_text, "Names, URIs, times and spans in their text forms.";
     elements_toml = crate::element::fuzz::elements_toml, "`elements.toml`, and pinning a key in it.";
+    gnmi_framing = crate::protocol::gnmi::fuzz::framing, "gRPC messages in a body that comes in pieces: the size of a piece, then the body.";
+    gnmi_path = crate::protocol::gnmi::fuzz::path, "A gNMI path below a prefix: both as messages, a zero between them.";
+    gnmi_request = crate::protocol::gnmi::fuzz::request, "Requests of gNMI and gNOI: a method, a line end, a message.";
     host_key = crate::element::fuzz::host_key, "Pinned host keys.";
+    json_data = crate::domain::fuzz::json_data, "Data in JSON.";
     object_pattern = crate::policy::fuzz::object_pattern, "Objects of rows and of requests: a kind, a pattern, then the object, each after a line end.";
     obligation = crate::policy::fuzz::obligation, "Obligations, windows among them, after eight bytes of a moment.";
     policy_cases = crate::policy::fuzz::policy_cases, "`cases.toml`.";

@@ -5,7 +5,23 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use super::data::{DataNode, DataPath, DefaultOperation, JsonData, Models, Naming, changes};
 use super::{Account, Device, ElementName, Identity, SessionId, Timestamp, TrustDomain, Verb, parse_duration};
+
+/// Data in JSON means the same whoever names the modules, and each path that it touches has one form.
+pub(crate) fn json_data(data: &[u8]) {
+    let read = JsonData::read(data, Naming::AsWritten);
+    let inherited = JsonData::read(data, Naming::Inherited(Some("m")));
+    let (Ok(JsonData::Members(nodes)), Ok(JsonData::Members(inherited))) = (&read, &inherited) else {
+        assert_eq!(read.is_ok(), inherited.is_ok());
+        return;
+    };
+    let told = |nodes: &[DataNode]| changes(&DataPath::root(), nodes, DefaultOperation::Merge, &Models::default());
+    assert_eq!(told(nodes).is_ok(), told(inherited).is_ok());
+    for change in told(nodes).into_iter().flatten() {
+        assert_eq!(change.path.to_string().parse::<DataPath>(), Ok(change.path));
+    }
+}
 
 /// What is read has a text form that is read as the same, and names nothing but plain characters.
 pub(crate) fn domain_text(data: &[u8]) {

@@ -5,12 +5,14 @@
 //! subtree may be read; every other path means its node and all that is below.
 
 mod changes;
+mod json;
 mod models;
 mod path;
 mod target;
 mod tree;
 
 pub use changes::{Change, DefaultOperation, EditOperation, changes};
+pub use json::{JsonData, Naming};
 pub use models::{Model, Models};
 pub use path::{DataPath, Keys, NodeName, Step};
 pub use target::{DataTarget, Datastore, Extent};

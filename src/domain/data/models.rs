@@ -75,6 +75,12 @@ impl Models {
         known.or_else(|| module.starts_with("ietf-").then(|| format!("{IETF}{module}")))
     }
 
+    /// Whether there is such a module: one that was added, or by its name one of the IETF.
+    pub fn knows(&self, module: &str) -> bool {
+        let listed = || self.lists.values().flatten().any(|(own, _)| own == module);
+        self.namespace_of(module).is_some() || listed()
+    }
+
     /// The keys, in the model's order, of the list at `path`; empty when it is no list that is known.
     ///
     /// Where the module of the top-level node is not known, the answer counts only if every module that has such a list agrees.
@@ -127,6 +133,18 @@ mod tests {
             Some("http://openconfig.net/yang/interfaces")
         );
         assert_eq!(models.namespace_of("vendor-x"), None);
+        models.add(&model("vendor-y", "", &[("/a", &["k"])])).expect("a model");
+        for (module, known) in [
+            ("ietf-interfaces", true),
+            ("ietf-other", true),
+            ("openconfig-interfaces", true),
+            ("vendor-y", true),
+            ("vendor-x", false),
+            ("openconfig", false),
+            ("", false),
+        ] {
+            assert_eq!(models.knows(module), known, "{module}");
+        }
         assert_eq!(keys(&models, "/ietf-interfaces:interfaces/interface"), ["name"]);
         assert_eq!(keys(&models, "/interfaces/interface"), ["name"], "both agree");
         assert!(keys(&models, "/other:interfaces/interface").is_empty());
