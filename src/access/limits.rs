@@ -48,6 +48,8 @@ pub struct Limits {
     pub bulk_kept_bytes_max: u64,
     /// Whether the input of a command without a terminal is kept like its output, instead of its length and digest.
     pub exec_input_kept: bool,
+    /// How long an element may take to answer a request for a shell, a command or a subsystem.
+    pub answer_timeout: Duration,
     /// A session in which nothing moves for this long ends.
     pub idle_timeout: Duration,
     /// How often a silent client is asked whether it is still there.
@@ -75,6 +77,7 @@ impl Default for Limits {
             window_bytes: 2 << 20,
             bulk_kept_bytes_max: 1 << 20,
             exec_input_kept: false,
+            answer_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(1_800),
             keepalive_interval: Duration::from_secs(60),
             drain_grace: Duration::from_secs(10),

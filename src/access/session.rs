@@ -249,7 +249,7 @@ impl Session {
         let granted = Granted { action, until: decision.until, stop: stop.clone(), standing: None };
         self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, granted);
         self.woken.notify_one();
-        Ok(Grant { session: self.clone(), channel, permit, stop })
+        Ok(Grant { session: self.clone(), channel, permit, stop, outcome: Outcome::ClientClosed })
     }
 
     /// Decides every channel's action again. Those that are denied now are stopped; returns the outcome when none is left of some.

@@ -248,6 +248,7 @@ fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {
         .unwrap_or(d.window_bytes),
         bulk_kept_bytes_max: l.number(report, "bulk_kept_bytes_max", d.bulk_kept_bytes_max, 0..=u64::MAX),
         exec_input_kept: d.exec_input_kept,
+        answer_timeout: l.millis(report, "answer_timeout_ms", 30_000, 100..=600_000),
         idle_timeout: l.duration(report, "idle_timeout", d.idle_timeout),
         keepalive_interval: l.duration(report, "keepalive_interval", d.keepalive_interval),
         drain_grace: l.millis(report, "drain_grace_ms", 10_000, 0..=3_600_000),

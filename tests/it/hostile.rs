@@ -263,6 +263,44 @@ fn a_channel_that_wants_nothing_holds_little() {
 }
 
 #[test]
+fn a_channel_that_the_client_confirms_itself_ends_the_connection() {
+    need!("sshd", "python:clients");
+    let lab = Lab::start();
+    let ran = attack(&lab, "ada", &["confirm"]);
+    assert_eq!(ran.text(), "cut off\n", "{}", ran.errors());
+    assert_eq!(lab.site.closed_session()["outcome"], "protocol-error");
+}
+
+#[test]
+fn what_a_client_sent_before_it_left_is_done() {
+    need!("sshd", "python:clients");
+    let lab = Lab::start();
+    for how in ["close", "gone"] {
+        let file = lab.site.scratch().join(how);
+        let ran = attack(&lab, "ada", &["leave_early", how, &file.to_string_lossy()]);
+        assert_eq!(ran.text(), "ran\n", "{how}: {}", ran.errors());
+        let jsonl = export(&lab.site, &lab.site.closed_session());
+        assert!(jsonl.contains("echo ran"), "{how}: what was typed is on record: {jsonl}");
+    }
+}
+
+#[test]
+fn a_window_change_before_the_answer_does_not_take_its_place() {
+    need!("sshd", "python:clients");
+    let ran = attack(&Lab::start(), "ada", &["resize"]);
+    assert_eq!(ran.text(), "answered\n", "{}", ran.errors());
+}
+
+#[test]
+fn what_was_allowed_and_never_used_is_closed_on_record() {
+    need!("sshd", "python:clients");
+    let lab = lab_with(|site| site.row("p, user:ada, element:linux-1, *, ssh.agent, -, allow"));
+    attack(&lab, "ada", &["unused"]).ok();
+    let jsonl = export(&lab.site, &lab.site.closed_session());
+    assert!(jsonl.contains("\"channel-opened\"") && jsonl.contains("\"channel-closed\""), "{jsonl}");
+}
+
+#[test]
 fn what_arrives_is_what_was_recorded() {
     need!("sshd", "python:clients");
     const FILES: usize = 40;

@@ -20,6 +20,7 @@ mod forwards_allowed;
 mod hostile;
 mod layers;
 mod legacy;
+mod odd_elements;
 mod policy_live;
 mod recording;
 mod service;

@@ -12,13 +12,15 @@ use crate::identity::issue;
 use crate::policy::Permit;
 use crate::recording::Frame;
 
-/// One allowed channel of a session. Dropping it forgets the grant.
+/// One allowed channel of a session. Dropping it records that the channel is closed and forgets the grant.
 #[derive(Debug)]
 pub struct Grant {
     pub(super) session: Arc<Session>,
     pub(super) channel: u32,
     pub(super) permit: Permit,
     pub(super) stop: Stop,
+    /// How the channel ended, when nobody says otherwise.
+    pub(super) outcome: Outcome,
 }
 
 /// A turn to dial, with what it takes.
@@ -111,6 +113,12 @@ impl Grant {
         self.reached(dialled).await
     }
 
+    /// Reports that the element was reached and then did not answer the request.
+    pub async fn unanswered(&self) {
+        let within = self.session.access.limits().answer_timeout;
+        self.session.unreachable(&format!("it did not answer the request within {within:?}")).await;
+    }
+
     /// Waits for a turn to dial, and makes the credential for it. The element is the one that the inventory has now: an address or a key that
     /// was taken out since is not used.
     async fn turn(&self) -> Result<Turn<'_>, Refusal> {
@@ -169,15 +177,17 @@ impl Grant {
     }
 
     /// Records the end of the channel and forgets the grant.
-    pub fn close(self, outcome: Outcome) {
-        // A recorder that fails here has ended the session already; there is nothing more to end.
-        self.session.record(&Frame::ChannelClosed { channel: self.channel, outcome }).ok();
+    pub fn close(mut self, outcome: Outcome) {
+        self.outcome = outcome;
     }
 }
 
+/// Whatever becomes of a grant, its end is on record.
 impl Drop for Grant {
     fn drop(&mut self) {
         self.session.granted.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.channel);
+        // A recorder that fails here has ended the session already; there is nothing more to end.
+        self.session.record(&Frame::ChannelClosed { channel: self.channel, outcome: self.outcome }).ok();
     }
 }
 

@@ -1,18 +1,21 @@
 //! One session channel, from the client's request to the last byte: ask, dial, start, relay, close.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::actions::{Understood, Wanted, of_request};
+use super::client::ClientChannel;
 use super::connection::Connection;
 use super::inbound::{Inbound, OFFERS_MAX, Ways};
 use super::queue::{Control, Item, Next};
-use super::sink::{Awaited, ClientChannel, Shared, Sink};
+use super::sink::{Awaited, Shared, Sink};
 use super::tape::{Keeping, Tape};
 use crate::access::{Display, Grant, Link, LinkClosed, Opening, Refusal, Terminal, Visit};
 use crate::domain::Outcome;
@@ -23,8 +26,10 @@ use crate::recording::Frame;
 const REFUSED_STATUS: u32 = 126;
 /// The exit status when the element was not reached: what `ssh` itself uses.
 const UNREACHABLE_STATUS: u32 = 255;
-/// The element must answer a request within this.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a client sent before it left must be on its way to the element within this.
+const DUE_WITHIN: Duration = Duration::from_secs(2);
+/// And the element may take so long for it.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the client asked for before it asked for the command.
 #[derive(Debug, Default)]
@@ -35,6 +40,8 @@ pub(super) struct Setup {
     pub(super) display: Option<Display>,
     /// By what the element may reach the client.
     pub(super) ways: Ways,
+    /// Whether the client was told yes before the element was asked.
+    pub(super) answered: bool,
 }
 
 /// Serves the channel until it is over.
@@ -70,7 +77,9 @@ pub(super) async fn serve(
         answer: watch::Sender::new(None),
         closed: CancellationToken::new(),
         held_eof: AtomicBool::new(false),
+        holding: Notify::new(),
         expects_status: AtomicBool::new(true),
+        input_ended: AtomicBool::new(false),
         ended: AtomicBool::new(false),
         known: CancellationToken::new(),
     });
@@ -111,7 +120,18 @@ async fn run(shared: &Arc<Shared>, grant: &Grant, sink: Sink, asks: &Asks<'_>, v
     };
     match start(shared, &link, asks, visit).await {
         Ok(true) => visit.access().metrics().open_seconds.observe(asks.started.elapsed().as_secs_f64()),
+        // A client that was told yes already hears of it like any other that is refused.
+        Ok(false) if asks.setup.answered => {
+            let refusal = Refusal::Denied("the element refused the request".to_owned());
+            give_up(&shared.client, asks.wanted, &refusal, UNREACHABLE_STATUS).await;
+            return Outcome::ElementClosed;
+        }
         Ok(false) => return Outcome::ElementClosed,
+        Err(Outcome::ElementUnreachable) => {
+            grant.unanswered().await;
+            refuse(&shared.client, asks.wanted, &Refusal::Unavailable(Outcome::ElementUnreachable)).await;
+            return Outcome::ElementUnreachable;
+        }
         Err(outcome) => return outcome,
     }
     let drained = async {
@@ -124,16 +144,27 @@ async fn run(shared: &Arc<Shared>, grant: &Grant, sink: Sink, asks: &Asks<'_>, v
         std::future::pending::<Outcome>().await
     };
     tokio::select! {
-        outcome = pump(shared, &link) => outcome,
-        () = shared.closed.cancelled() => Outcome::ElementClosed,
+        outcome = relay(shared, link) => outcome,
         outcome = drained => outcome,
     }
+}
+
+/// Both ways until either side ends. What the client sent before it left is delivered.
+pub(super) async fn relay(shared: &Shared, link: Link<Sink>) -> Outcome {
+    let outcome = tokio::select! {
+        outcome = pump(shared, &link) => outcome,
+        () = shared.closed.cancelled() => Outcome::ElementClosed,
+        () = shared.hold_eof_no_longer() => Outcome::ElementClosed,
+    };
+    if outcome == Outcome::ClientClosed {
+        link.close(TAKEN_WITHIN).await;
+    }
+    outcome
 }
 
 /// Asks the element for what the client asked for; whether it agreed.
 async fn start(shared: &Shared, link: &Link<Sink>, asks: &Asks<'_>, visit: &Visit) -> Result<bool, Outcome> {
     let Asks { setup, wanted, .. } = asks;
-    let gone = |_: LinkClosed| Outcome::ElementClosed;
     let channel = shared.client.number;
     let awaits = |what| shared.awaited.lock().unwrap_or_else(PoisonError::into_inner).push_back(what);
     for (name, value) in &setup.environment {
@@ -166,7 +197,7 @@ async fn start(shared: &Shared, link: &Link<Sink>, asks: &Asks<'_>, visit: &Visi
     .map_err(gone)?;
     let mut answer = shared.answer.subscribe();
     tokio::select! {
-        answer = tokio::time::timeout(ANSWER_TIMEOUT, answer.wait_for(Option::is_some)) => match answer {
+        answer = tokio::time::timeout(visit.access().limits().answer_timeout, answer.wait_for(Option::is_some)) => match answer {
             Ok(Ok(answer)) => Ok(*answer == Some(true)),
             Ok(Err(_)) | Err(_) => Err(Outcome::ElementUnreachable),
         },
@@ -174,47 +205,77 @@ async fn start(shared: &Shared, link: &Link<Sink>, asks: &Asks<'_>, visit: &Visi
     }
 }
 
-/// From the client to the element. Ends only when the link does.
-pub(super) async fn pump(shared: &Shared, link: &Link<Sink>) -> Outcome {
+/// From the client to the element. Ends when the link does, or when the client has left and the element has what it sent before.
+async fn pump(shared: &Shared, link: &Link<Sink>) -> Outcome {
+    let late = async {
+        shared.client.left.cancelled().await;
+        tokio::time::sleep(DUE_WITHIN).await;
+    };
+    tokio::select! {
+        carried = carry(shared, link) => {
+            let Err(outcome) = carried;
+            outcome
+        }
+        () = late => Outcome::ClientClosed,
+    }
+}
+
+async fn carry(shared: &Shared, link: &Link<Sink>) -> Result<Infallible, Outcome> {
     loop {
-        let done = match shared.client.queue.next().await {
+        let next = tokio::select! {
+            biased;
+            next = shared.client.queue.next() => next,
+            () = shared.client.left.cancelled() => return Err(Outcome::ClientClosed),
+        };
+        match next {
             Next::Item(Item::Data(data)) => {
                 let turn = shared.turn().await;
-                let onward =
-                    match shared.with_tape(|tape| tape.from_client(&shared.session, &shared.client.queue, data)) {
-                        Ok(onward) => onward,
-                        Err(outcome) => return outcome,
-                    };
+                let onward = shared.with_tape(|tape| tape.from_client(&shared.session, &shared.client.queue, data))?;
                 shared.session.report_denials().await;
-                if let Err(outcome) = shared.client.send(false, onward.to_client).await {
-                    return outcome;
-                }
+                shared.client.send(false, onward.to_client).await?;
                 drop(turn);
-                if onward.to_element.is_empty() { Ok(()) } else { link.data(onward.to_element).await }
+                deliver(shared, link, onward.to_element).await?;
             }
-            Next::Item(Item::Made(data)) => link.data(data).await,
-            Next::Item(Item::Eof) => link.eof().await,
-            Next::Control(control) => match obey(shared, link, control).await {
-                Ok(done) => done,
-                Err(outcome) => return outcome,
-            },
-        };
-        if done.is_err() {
-            return Outcome::ElementClosed;
+            Next::Item(Item::Made(data)) => deliver(shared, link, data).await?,
+            Next::Item(Item::Eof) => {
+                link.eof().await.map_err(gone)?;
+                shared.input_ended.store(true, Ordering::Relaxed);
+            }
+            Next::Control(control) => obey(shared, link, control).await?,
         }
     }
 }
 
-async fn obey(shared: &Shared, link: &Link<Sink>, control: Control) -> Result<Result<(), LinkClosed>, Outcome> {
+/// Sends bytes. A window change or a signal does not wait until the element takes them: it may be what makes it take them.
+async fn deliver(shared: &Shared, link: &Link<Sink>, data: Bytes) -> Result<(), Outcome> {
+    if data.is_empty() {
+        return Ok(());
+    }
+    let sending = link.data(data);
+    tokio::pin!(sending);
+    loop {
+        tokio::select! {
+            biased;
+            sent = &mut sending => return sent.map_err(gone),
+            control = shared.client.queue.next_control() => obey(shared, link, control).await?,
+        }
+    }
+}
+
+fn gone(_: LinkClosed) -> Outcome {
+    Outcome::ElementClosed
+}
+
+async fn obey(shared: &Shared, link: &Link<Sink>, control: Control) -> Result<(), Outcome> {
     let channel = shared.client.number;
     match control {
         Control::Resize { columns, rows, pixel_width, pixel_height } => {
             shared.session.record(&Frame::Resize { channel, columns, rows })?;
-            Ok(link.resize(columns, rows, pixel_width, pixel_height).await)
+            link.resize(columns, rows, pixel_width, pixel_height).await.map_err(gone)
         }
         Control::Signal(name) => {
             shared.session.record(&Frame::Signal { channel, name: &name })?;
-            Ok(link.signal(&name).await)
+            link.signal(&name).await.map_err(gone)
         }
     }
 }
@@ -245,19 +306,18 @@ async fn refuse(client: &ClientChannel, wanted: &Wanted, refusal: &Refusal) {
         Refusal::Denied(_) => REFUSED_STATUS,
         Refusal::Unavailable(_) => UNREACHABLE_STATUS,
     };
+    give_up(client, wanted, refusal, status).await;
+}
+
+async fn give_up(client: &ClientChannel, wanted: &Wanted, refusal: &Refusal, status: u32) {
     client.tell(&refusal.message()).await;
-    let (handle, id) = (&client.handle, client.id);
-    // Each of these fails only when the client is gone.
     match wanted {
-        Wanted::Subsystem(_) => {
-            handle.channel_failure(id).await.ok();
-        }
+        Wanted::Subsystem(_) => client.answer(false).await,
         Wanted::Shell | Wanted::Exec(_) => {
-            handle.channel_success(id).await.ok();
-            handle.exit_status_request(id, status).await.ok();
+            client.answer(true).await;
+            client.exit_status(status).await;
         }
     }
-    handle.eof(id).await.ok();
-    handle.close(id).await.ok();
-    client.over.cancel();
+    client.eof().await;
+    client.close().await;
 }

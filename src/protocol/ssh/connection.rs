@@ -38,27 +38,44 @@ pub(super) struct Connection {
     pub(super) logged_in: CancellationToken,
     /// Everything that runs for this connection.
     pub(super) tasks: TaskTracker,
-    /// Cancelled when the client is gone.
+    /// Cancelled when the client is gone; what it sent before is still due.
+    pub(super) left: CancellationToken,
+    /// Cancelled when nothing is due any more.
     pub(super) gone: CancellationToken,
+    /// Cancelled when the client broke the protocol in a way that no client does by mistake.
+    pub(super) hostile: CancellationToken,
     /// Places for channels that are opened to the client.
     pub(super) inbound: Arc<Semaphore>,
-    arrivals: Mutex<HashMap<ChannelId, (Queue, CancellationToken)>>,
+    arrivals: Mutex<HashMap<ChannelId, Arrival>>,
     /// Whether a credential was offered.
     pub(super) attempted: AtomicBool,
     numbers: AtomicU32,
 }
 
+/// What everybody who deals with one channel of the client has in common.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) queue: Queue,
+    pub(super) left: CancellationToken,
+    pub(super) over: CancellationToken,
+}
+
 impl Connection {
+    /// For a channel that opens.
+    pub(super) fn entered(&self) -> Arrival {
+        Arrival { queue: Queue::default(), left: self.left.child_token(), over: self.gone.child_token() }
+    }
+
     pub(super) fn next_number(&self) -> u32 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The queue and the end of a channel that was opened to the client. The library's callbacks and the task that opened it both learn of
+    /// The same for a channel that was opened to the client. The library's callbacks and the task that opened it both learn of
     /// the confirmation, in either order; each calls this once, and both get the same.
-    pub(super) fn arrival(&self, id: ChannelId) -> (Queue, CancellationToken) {
+    pub(super) fn arrival(&self, id: ChannelId) -> Arrival {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         arrivals.remove(&id).unwrap_or_else(|| {
-            let arrival = (Queue::default(), self.gone.child_token());
+            let arrival = self.entered();
             arrivals.insert(id, arrival.clone());
             arrival
         })
@@ -118,7 +135,9 @@ pub(super) fn serve(access: Arc<Access>, stream: Box<dyn Stream>, who: Who) -> B
             visit: OnceLock::new(),
             logged_in: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            left: CancellationToken::new(),
             gone: CancellationToken::new(),
+            hostile: CancellationToken::new(),
             inbound,
             arrivals: Mutex::default(),
             attempted: AtomicBool::new(false),
@@ -189,7 +208,7 @@ async fn attend(connection: &Arc<Connection>, mut running: RunningSession<Server
             if let Err(error) = ended {
                 tracing::debug!(%error, "The client's connection broke.");
             }
-            Outcome::ClientClosed
+            if connection.hostile.is_cancelled() { Outcome::ProtocolError } else { Outcome::ClientClosed }
         }
         outcome = visit.supervise() => outcome,
         () = unused_while_draining(connection, &visit) => Outcome::Shutdown,
@@ -199,7 +218,7 @@ async fn attend(connection: &Arc<Connection>, mut running: RunningSession<Server
             session.stop().request(outcome);
         }
     } else {
-        connection.gone.cancel();
+        connection.left.cancel();
     }
     connection.tasks.close();
     // The connections inside this one wind down by themselves first.

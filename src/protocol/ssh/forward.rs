@@ -8,13 +8,14 @@ use bytes::Bytes;
 use russh::ChannelOpenFailure;
 use russh::server::ChannelOpenHandle;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::actions::{destination, element_name, socket};
+use super::client::ClientChannel;
 use super::connection::{self, Connection, Who};
 use super::queue::{Item, Next};
-use super::sink::{ClientChannel, Shared, Sink};
+use super::sink::{Shared, Sink};
 use super::tape::Tape;
 use crate::access::{Opening, Visit};
 use crate::domain::{Action, ElementName, Outcome, Verb};
@@ -113,6 +114,8 @@ async fn through(visit: &Arc<Visit>, client: ClientChannel, wanted: Wanted, repl
         answer: watch::Sender::new(None),
         closed: CancellationToken::new(),
         held_eof: AtomicBool::new(false),
+        holding: Notify::new(),
+        input_ended: AtomicBool::new(false),
         expects_status: AtomicBool::new(false),
         ended: AtomicBool::new(true),
         known: CancellationToken::new(),
@@ -124,10 +127,7 @@ async fn through(visit: &Arc<Visit>, client: ClientChannel, wanted: Wanted, repl
         };
         reply.accept().await;
         shared.known.cancel();
-        tokio::select! {
-            outcome = super::channel::pump(&shared, &link) => outcome,
-            () = shared.closed.cancelled() => Outcome::ElementClosed,
-        }
+        super::channel::relay(&shared, link).await
     };
     let outcome = tokio::select! {
         outcome = relay => outcome,
@@ -157,9 +157,15 @@ async fn jump(
     reply.accept().await;
     let (mut reader, mut writer) = tokio::io::split(outer);
     let queue = client.queue.clone();
+    let sending = &client;
     let to_inner = async move {
         loop {
-            match queue.next().await {
+            let next = tokio::select! {
+                biased;
+                next = queue.next() => next,
+                () = sending.left.cancelled() => return,
+            };
+            match next {
                 Next::Item(Item::Data(data) | Item::Made(data)) => {
                     if writer.write_all(&data).await.is_err() {
                         return;
@@ -171,7 +177,6 @@ async fn jump(
             }
         }
     };
-    let sending = &client;
     let to_client = async move {
         let mut buffer = vec![0; 32 << 10];
         while let Ok(n @ 1..) = reader.read(&mut buffer).await {
@@ -191,7 +196,6 @@ async fn jump(
         }
     };
     tokio::join!(inner, carried);
-    // Both fail only when the client is gone.
-    client.handle.eof(client.id).await.ok();
-    client.handle.close(client.id).await.ok();
+    client.eof().await;
+    client.close().await;
 }

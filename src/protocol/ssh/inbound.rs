@@ -11,9 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::Connection;
+use super::client::ClientChannel;
+use super::connection::{Arrival, Connection};
 use super::queue::{Item, Next};
-use super::sink::ClientChannel;
 use super::tape::Tape;
 use crate::access::{Grant, InboundReader, InboundWriter, Listen, Offer, Origin, Said, Session};
 use crate::domain::Outcome;
@@ -194,8 +194,8 @@ impl Relay {
             let id = channel.id();
             // The library's own queue for the channel goes with the read half, as for channels that the client opens.
             let (_, write) = channel.split();
-            let (queue, over) = connection.arrival(id);
-            if let Err(unwanted) = tell.send(ClientChannel { id, number, write, handle, queue, over }) {
+            let Arrival { queue, left, over } = connection.arrival(id);
+            if let Err(unwanted) = tell.send(ClientChannel { id, number, write, handle, queue, left, over }) {
                 unwanted.close().await;
             }
         });
@@ -240,7 +240,7 @@ impl Carried {
             let next = tokio::select! {
                 biased;
                 next = self.client.queue.next() => next,
-                () = self.client.over.cancelled() => return Outcome::ClientClosed,
+                () = self.client.left.cancelled() => return Outcome::ClientClosed,
             };
             let sent = match next {
                 Next::Item(Item::Data(data)) => {
@@ -273,7 +273,10 @@ impl Carried {
                         Err(outcome) => Err(outcome),
                     }
                 }
-                Said::Eof => self.client.handle.eof(self.client.id).await.map_err(|()| Outcome::ClientClosed),
+                Said::Eof => {
+                    self.client.eof().await;
+                    Ok(())
+                }
             };
             if let Err(outcome) = sent {
                 return outcome;

@@ -46,7 +46,7 @@ pub(super) async fn open(
     let dialled = tokio::select! {
         dialled = grant.listen(listen, Offers(offer)) => dialled.map_err(|refusal| refusal.message()),
         outcome = grant.stopped() => Err(outcome.message().to_owned()),
-        () = connection.gone.cancelled() => Err(Outcome::ClientClosed.message().to_owned()),
+        () = connection.left.cancelled() => Err(Outcome::ClientClosed.message().to_owned()),
     };
     let listening = match dialled {
         Ok((listening, _)) => listening,
@@ -69,7 +69,7 @@ async fn serve(
     cancel: CancellationToken,
 ) {
     let (session, grant) = (grant.session().clone(), Arc::new(grant));
-    let gone = connection.gone.clone();
+    let left = connection.left.clone();
     let ways = Ways { listener: Some((grant.clone(), listening.bound().clone())), ..Ways::default() };
     let inbound = Inbound::new(connection, handle, session.clone(), ways);
     let work = async {
@@ -85,7 +85,7 @@ async fn serve(
         outcome = work => outcome,
         outcome = grant.stopped() => outcome,
         () = listening.closed() => Outcome::ElementClosed,
-        () = gone.cancelled() => Outcome::ClientClosed,
+        () = left.cancelled() => Outcome::ClientClosed,
     };
     if outcome == Outcome::ElementClosed {
         tracing::warn!(session = %session.facts().session, "The element closed a listener.");

@@ -10,6 +10,7 @@ mod actions;
 mod algorithms;
 mod bulk;
 mod channel;
+mod client;
 mod connection;
 mod content;
 pub mod echo;

@@ -34,14 +34,23 @@ pub(super) enum Control {
 const ITEM_BYTES: usize = 64;
 /// Signals that may wait; more are dropped, as a terminal would.
 const SIGNALS_MAX: usize = 16;
+/// Bytes of an inspector's making that may wait: what a client sends is less at a time, so more comes of an element that asks and does not read.
+const MADE_BYTES_MAX: usize = 512 << 10;
 
 #[derive(Debug, Default)]
 struct Waiting {
     items: VecDeque<Item>,
     made: VecDeque<Bytes>,
+    made_bytes: usize,
     bytes: usize,
     resize: Option<Control>,
     signals: VecDeque<Control>,
+}
+
+impl Waiting {
+    fn next_control(&mut self) -> Option<Control> {
+        self.resize.take().or_else(|| self.signals.pop_front())
+    }
 }
 
 /// A channel's queue. Clones share it.
@@ -60,13 +69,20 @@ impl Queue {
         bytes
     }
 
-    /// Puts bytes that an inspector let out behind those it let out earlier, and before what it has not seen.
-    pub(super) fn push_made(&self, bytes: Bytes) {
+    /// Puts bytes that an inspector let out behind those it let out earlier, and before what it has not seen. `false`: too much waits there.
+    #[must_use]
+    pub(super) fn push_made(&self, bytes: Bytes) -> bool {
         if bytes.is_empty() {
-            return;
+            return true;
         }
-        self.with(|w| w.made.push_back(bytes));
+        let fits = self.with(|w| {
+            w.made_bytes += bytes.len() + ITEM_BYTES;
+            w.bytes += bytes.len() + ITEM_BYTES;
+            w.made.push_back(bytes);
+            w.made_bytes <= MADE_BYTES_MAX
+        });
         self.0.1.notify_one();
+        fits
     }
 
     pub(super) fn control(&self, control: Control) {
@@ -82,18 +98,31 @@ impl Queue {
     pub(super) async fn next(&self) -> Next {
         loop {
             let next = self.with(|w| {
-                if let Some(control) = w.resize.take().or_else(|| w.signals.pop_front()) {
+                if let Some(control) = w.next_control() {
                     return Some(Next::Control(control));
                 }
-                if let Some(made) = w.made.pop_front() {
-                    return Some(Next::Item(Item::Made(made)));
-                }
-                let item = w.items.pop_front()?;
+                let item = match w.made.pop_front() {
+                    Some(made) => {
+                        w.made_bytes -= made.len() + ITEM_BYTES;
+                        Item::Made(made)
+                    }
+                    None => w.items.pop_front()?,
+                };
                 w.bytes -= item.len();
                 Some(Next::Item(item))
             });
             match next {
                 Some(next) => return next,
+                None => self.0.1.notified().await,
+            }
+        }
+    }
+
+    /// The next control, for whoever waits for the element to take an item. Cancel safe.
+    pub(super) async fn next_control(&self) -> Control {
+        loop {
+            match self.with(Waiting::next_control) {
+                Some(control) => return control,
                 None => self.0.1.notified().await,
             }
         }
@@ -184,8 +213,7 @@ mod tests {
         let size = |columns| Control::Resize { columns, rows: 1, pixel_width: 0, pixel_height: 0 };
         queue.control(size(1));
         queue.control(size(2));
-        queue.push_made(Bytes::from_static(b"x"));
-        queue.push_made(Bytes::from_static(b"y"));
+        assert!(queue.push_made(Bytes::from_static(b"x")) && queue.push_made(Bytes::from_static(b"y")));
         assert_eq!(queue.next().await, Next::Control(size(2)));
         assert_eq!(queue.next().await, Next::Control(Control::Signal("INT".to_owned())));
         assert_eq!(queue.next().await, Next::Item(Item::Made(Bytes::from_static(b"x"))));
@@ -193,6 +221,33 @@ mod tests {
         assert_eq!(queue.next().await, Next::Item(Item::Data(Bytes::from_static(b"abc"))));
         assert_eq!(queue.next().await, Next::Item(Item::Eof));
         assert_eq!(queue.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_control_comes_while_an_item_is_on_its_way() {
+        let queue = Queue::default();
+        queue.push(Item::Data(Bytes::from_static(b"abc")));
+        let waiting = queue.clone();
+        let control = tokio::spawn(async move { waiting.next_control().await });
+        tokio::task::yield_now().await;
+        queue.push(Item::Eof);
+        queue.control(Control::Signal("HUP".to_owned()));
+        assert_eq!(control.await.expect("no panic"), Control::Signal("HUP".to_owned()));
+        assert_eq!(queue.next().await, Next::Item(Item::Data(Bytes::from_static(b"abc"))));
+        assert_eq!(queue.next().await, Next::Item(Item::Eof));
+    }
+
+    #[tokio::test]
+    async fn what_is_made_is_bounded_and_counted() {
+        let queue = Queue::default();
+        let fitting = (0..10_000).take_while(|_| queue.push_made(Bytes::from_static(&[7; 100]))).count();
+        assert_eq!(fitting, MADE_BYTES_MAX / (100 + ITEM_BYTES));
+        assert_eq!(queue.bytes(), (fitting + 1) * (100 + ITEM_BYTES));
+        for _ in 0..=fitting {
+            queue.next().await;
+        }
+        assert_eq!(queue.bytes(), 0);
+        assert!(queue.push_made(Bytes::from_static(b"x")));
     }
 
     #[test]

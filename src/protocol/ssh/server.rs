@@ -11,9 +11,9 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Pty, Sig};
 
 use super::actions::Wanted;
 use super::channel::{self, Setup};
-use super::connection::Connection;
-use super::queue::{Control, Item, Queue, Windows};
-use super::sink::{ClientChannel, name_of};
+use super::client::{ClientChannel, name_of};
+use super::connection::{Arrival, Connection};
+use super::queue::{Control, Item, Windows};
 use super::{forward, listen, login};
 use crate::access::{Display, Grant, Listen, Terminal, Visit};
 use crate::domain::{Action, Verb};
@@ -29,8 +29,7 @@ pub(super) struct Server {
 
 /// One open channel of the client.
 struct Open {
-    queue: Queue,
-    over: CancellationToken,
+    arrival: Arrival,
     /// Until the client says what it wants.
     fresh: Option<Fresh>,
     /// Whether the client said that it sends no more.
@@ -65,15 +64,19 @@ impl Server {
         self.connection.visit.get()
     }
 
-    /// Enters a channel; `None` when there are too many.
-    fn enter(&mut self, id: ChannelId) -> Option<(Queue, CancellationToken)> {
-        self.channels.retain(|_, open| !open.over.is_cancelled());
+    /// Enters a channel; `None` when there are too many. One that the client has closed counts until it is over.
+    fn enter(&mut self, id: ChannelId) -> Option<Arrival> {
+        self.forget();
         if self.channels.len() >= self.connection.access.limits().channels_per_connection_max {
             return None;
         }
-        let (queue, over) = (Queue::default(), self.connection.gone.child_token());
-        self.channels.insert(id, Open { queue: queue.clone(), over: over.clone(), fresh: None, input_ended: false });
-        Some((queue, over))
+        let arrival = self.connection.entered();
+        self.channels.insert(id, Open { arrival: arrival.clone(), fresh: None, input_ended: false });
+        Some(arrival)
+    }
+
+    fn forget(&mut self) {
+        self.channels.retain(|_, open| !open.arrival.over.is_cancelled());
     }
 
     fn setup(&mut self, id: ChannelId) -> Option<&mut Setup> {
@@ -88,15 +91,15 @@ impl Server {
         let Some((visit, open, fresh)) = visit.zip(open).and_then(|(v, o)| o.fresh.take().map(|f| (v, o, f))) else {
             return session.channel_failure(id);
         };
-        let client = ClientChannel {
-            id,
-            number,
-            write: fresh.write,
-            handle: session.handle(),
-            queue: open.queue.clone(),
-            over: open.over.clone(),
-        };
-        self.connection.tasks.spawn(channel::serve(self.connection.clone(), visit, client, fresh.setup, wanted));
+        let Fresh { write, mut setup } = fresh;
+        // The library knows of one answer for each channel that the client waits for, and a window change, which wants none, makes it forget.
+        if setup.terminal.is_some() && !matches!(wanted, Wanted::Subsystem(_)) {
+            session.channel_success(id)?;
+            setup.answered = true;
+        }
+        let Arrival { queue, left, over } = open.arrival.clone();
+        let client = ClientChannel { id, number, write, handle: session.handle(), queue, left, over };
+        self.connection.tasks.spawn(channel::serve(self.connection.clone(), visit, client, setup, wanted));
         Ok(())
     }
 
@@ -121,7 +124,7 @@ impl Server {
             session.debug(true, "this connection has as many listeners as it may have", "")?;
             return Ok(None);
         }
-        let cancel = self.connection.gone.child_token();
+        let cancel = self.connection.left.child_token();
         match listen::open(&self.connection, &visit, session.handle(), listen, cancel.clone()).await {
             Ok(bound) => {
                 self.listeners.insert(bound.clone(), cancel);
@@ -234,21 +237,28 @@ impl Handler for Server {
         _window: u32,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let (queue, over) = self.connection.arrival(id);
-        self.channels.insert(id, Open { queue, over, fresh: None, input_ended: false });
+        self.forget();
+        // SECURITY: the library asks for no more than that the channel exists. One that is known already would lose its place in the count.
+        if self.channels.contains_key(&id) {
+            tracing::warn!("A client confirms a channel that is open; it is cut off.");
+            self.connection.hostile.cancel();
+            return Err(russh::Error::Inconsistent);
+        }
+        let arrival = self.connection.arrival(id);
+        self.channels.insert(id, Open { arrival, fresh: None, input_ended: false });
         Ok(())
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
         let Some(open) = self.channels.get(&id).filter(|_| !data.is_empty()) else { return Ok(()) };
-        let waiting = open.queue.push(Item::Data(Bytes::copy_from_slice(data)));
+        let waiting = open.arrival.queue.push(Item::Data(Bytes::copy_from_slice(data)));
         if open.fresh.is_some() && waiting > UNDECIDED_BYTES_MAX {
             tracing::warn!(waiting, "A client sends before it has said what it wants; the channel is closed.");
-            open.over.cancel();
+            open.arrival.over.cancel();
             session.close(id)?;
         } else if self.windows.broken(waiting) {
             tracing::warn!(waiting, "A client sends more than its window; the channel is closed.");
-            open.over.cancel();
+            open.arrival.over.cancel();
             session.close(id)?;
         } else if self.windows.trickles(data.len(), waiting) {
             tokio::time::sleep(TRICKLE_PACE).await;
@@ -257,11 +267,11 @@ impl Handler for Server {
     }
 
     fn adjust_window(&mut self, id: ChannelId, _current: u32) -> u32 {
-        let own = self.channels.get(&id).map_or(0, |open| open.queue.bytes());
+        let own = self.channels.get(&id).map_or(0, |open| open.arrival.queue.bytes());
         let longest = if self.channels.len() == 1 {
             own
         } else {
-            self.channels.values().map(|o| o.queue.bytes()).max().unwrap_or(own)
+            self.channels.values().map(|o| o.arrival.queue.bytes()).max().unwrap_or(own)
         };
         self.windows.aim(own, longest)
     }
@@ -270,14 +280,19 @@ impl Handler for Server {
         if let Some(open) = self.channels.get_mut(&id)
             && !std::mem::replace(&mut open.input_ended, true)
         {
-            open.queue.push(Item::Eof);
+            open.arrival.queue.push(Item::Eof);
         }
         Ok(())
     }
 
     async fn channel_close(&mut self, id: ChannelId, _session: &mut Session) -> Result<(), Self::Error> {
-        if let Some(open) = self.channels.remove(&id) {
-            open.over.cancel();
+        self.forget();
+        if let Some(open) = self.channels.get_mut(&id) {
+            open.arrival.left.cancel();
+            // A channel that wanted nothing has no task that would end it.
+            if open.fresh.take().is_some() {
+                open.arrival.over.cancel();
+            }
         }
         Ok(())
     }
@@ -353,14 +368,14 @@ impl Handler for Server {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         if let Some(open) = self.channels.get(&id) {
-            open.queue.control(Control::Resize { columns, rows, pixel_width, pixel_height });
+            open.arrival.queue.control(Control::Resize { columns, rows, pixel_width, pixel_height });
         }
         Ok(())
     }
 
     async fn signal(&mut self, id: ChannelId, signal: Sig, _session: &mut Session) -> Result<(), Self::Error> {
         if let Some(open) = self.channels.get(&id) {
-            open.queue.control(Control::Signal(name_of(&signal).chars().take(32).collect()));
+            open.arrival.queue.control(Control::Signal(name_of(&signal).chars().take(32).collect()));
         }
         Ok(())
     }
@@ -451,11 +466,11 @@ impl Server {
         let Some(visit) = self.visit().cloned() else {
             return reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
         };
-        let Some((queue, over)) = self.enter(id) else {
+        let Some(Arrival { queue, left, over }) = self.enter(id) else {
             return reply.reject(ChannelOpenFailure::ResourceShortage).await;
         };
         let number = self.connection.next_number();
-        let client = ClientChannel { id, number, write, handle: session.handle(), queue, over };
+        let client = ClientChannel { id, number, write, handle: session.handle(), queue, left, over };
         let connection = self.connection.clone();
         self.connection.tasks.spawn(forward::serve(connection, visit, client, wanted, reply));
     }

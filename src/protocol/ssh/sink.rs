@@ -4,62 +4,17 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use russh::server::{Handle, Msg};
-use russh::{ChannelId, ChannelWriteHalf, Sig};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::queue::Queue;
+use super::client::ClientChannel;
 use super::tape::Tape;
 use crate::access::{LinkEvent, LinkSink, Offer, Session, Standing};
 use crate::domain::{Action, Outcome};
 use crate::recording::Frame;
-
-/// The client's end of a channel.
-pub(super) struct ClientChannel {
-    pub(super) id: ChannelId,
-    pub(super) number: u32,
-    pub(super) write: ChannelWriteHalf<Msg>,
-    pub(super) handle: Handle,
-    pub(super) queue: Queue,
-    /// Cancelled when the channel is over, so that nothing waits for a client that is gone.
-    pub(super) over: CancellationToken,
-}
-
-/// The SSH extended data type of standard error (RFC 4254 §5.2).
-const STDERR: u32 = 1;
-
-impl ClientChannel {
-    /// Sends bytes; waits for the client's window.
-    pub(super) async fn send(&self, error: bool, data: Bytes) -> Result<(), Outcome> {
-        if data.is_empty() {
-            return Ok(());
-        }
-        let sending = async {
-            if error { self.write.extended_data_bytes(STDERR, data).await } else { self.write.data_bytes(data).await }
-        };
-        tokio::select! {
-            sent = sending => sent.map_err(|_| Outcome::ClientClosed),
-            () = self.over.cancelled() => Err(Outcome::ClientClosed),
-        }
-    }
-
-    /// Closes the channel, and ends whatever waits for it.
-    pub(super) async fn close(&self) {
-        // Fails only when the client is gone, and then there is nothing to close.
-        self.handle.close(self.id).await.ok();
-        self.over.cancel();
-    }
-
-    /// A line for the person, on standard error.
-    pub(super) async fn tell(&self, text: &str) {
-        let line = Bytes::from(format!("sallyport: {text}\r\n"));
-        // A client that is gone, or whose window stays shut, cannot be told; the channel ends all the same.
-        drop(tokio::time::timeout(std::time::Duration::from_millis(500), self.send(true, line)).await);
-    }
-}
 
 /// An answer that the element owes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +43,10 @@ pub(super) struct Shared {
     pub(super) closed: CancellationToken,
     /// The element's end of output, held back: see [`Sink`].
     pub(super) held_eof: AtomicBool,
+    pub(super) holding: Notify,
     pub(super) expects_status: AtomicBool,
+    /// Whether the client said that it sends no more, and the element was told.
+    pub(super) input_ended: AtomicBool,
     /// Cancelled when the client knows of the channel; nothing is sent to it before.
     pub(super) known: CancellationToken,
     /// Whether the command ended by itself.
@@ -128,22 +86,31 @@ impl Shared {
         self.expects_status.load(Ordering::Relaxed)
     }
 
-    async fn release_eof(&self) -> Result<(), ()> {
+    async fn release_eof(&self) {
         self.expects_status.store(false, Ordering::Relaxed);
-        if self.held_eof.swap(false, Ordering::Relaxed) { self.client.handle.eof(self.client.id).await } else { Ok(()) }
+        if self.held_eof.swap(false, Ordering::Relaxed) {
+            self.client.eof().await;
+        }
+    }
+
+    /// Lets go of an end of output that no status follows. Never resolves.
+    pub(super) async fn hold_eof_no_longer(&self) {
+        self.holding.notified().await;
+        tokio::time::sleep(EOF_HELD).await;
+        if self.input_ended.load(Ordering::Relaxed) {
+            tokio::time::sleep(EOF_HELD_LONGER).await;
+        }
+        self.release_eof().await;
+        std::future::pending().await
     }
 
     async fn answered(&self, yes: bool) -> Result<(), Outcome> {
         let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         match awaited {
             Some(Awaited::Request) => {
+                self.client.answer(yes).await;
                 self.answer.send_replace(Some(yes));
-                let told = if yes {
-                    self.client.handle.channel_success(self.client.id).await
-                } else {
-                    self.client.handle.channel_failure(self.client.id).await
-                };
-                told.map_err(|()| Outcome::ClientClosed)
+                Ok(())
             }
             Some(Awaited::Agent) if !yes => self.declined("the agent").await,
             Some(Awaited::Display) if !yes => self.declined("the display").await,
@@ -169,10 +136,15 @@ impl Standing for Shared {
     }
 }
 
+/// How long the end of output waits for the status. Some elements send none and wait for the client to close.
+const EOF_HELD: Duration = Duration::from_secs(1);
+/// How much longer when the client's input has ended: it closes as soon as it hears of it, and a status that comes later is lost.
+const EOF_HELD_LONGER: Duration = Duration::from_secs(4);
+
 /// Takes what the element says.
 ///
-/// The end of a command's output is passed on only with its exit status, or with the close. A client whose own input has ended closes the
-/// channel as soon as the output ends, and the library answers that at once, after which no status could be sent any more.
+/// The end of a command's output is passed on with its exit status, or with the close, or when no status has come for a while. A client whose
+/// own input has ended closes the channel as soon as the output ends, and the library answers that at once, after which no status could be sent.
 pub(super) struct Sink {
     shared: Arc<Shared>,
     /// Where channels that the element opens are offered; nowhere when nothing was asked for.
@@ -205,73 +177,33 @@ impl LinkSink for Sink {
                 () = client.over.cancelled() => return Err(Outcome::ClientClosed),
             }
         }
-        let (handle, id, channel) = (&client.handle, client.id, client.number);
-        let sent = match event {
+        let channel = client.number;
+        match event {
             LinkEvent::Data { error, data } => return self.shared.data(error, data).await,
             LinkEvent::Reply(yes) => return self.shared.answered(yes).await,
             LinkEvent::Eof if self.shared.holds_eof() => {
                 self.shared.held_eof.store(true, Ordering::Relaxed);
-                Ok(())
+                self.shared.holding.notify_one();
             }
-            LinkEvent::Eof => handle.eof(id).await,
+            LinkEvent::Eof => client.eof().await,
             LinkEvent::ExitStatus(status) => {
                 self.shared.ended.store(true, Ordering::Relaxed);
                 session.record(&Frame::ExitStatus { channel, status })?;
-                let sent = handle.exit_status_request(id, status).await;
-                sent.and(self.shared.release_eof().await)
+                client.exit_status(status).await;
+                self.shared.release_eof().await;
             }
             LinkEvent::ExitSignal { name, core_dumped, message, language } => {
                 self.shared.ended.store(true, Ordering::Relaxed);
                 session.record(&Frame::ExitSignal { channel, name: &name, message: &message })?;
-                let sent = handle.exit_signal_request(id, signal_of(&name), core_dumped, message, language).await;
-                sent.and(self.shared.release_eof().await)
+                client.exit_signal(&name, core_dumped, message, language).await;
+                self.shared.release_eof().await;
             }
-            LinkEvent::XonXoff(client_can_do) => handle.xon_xoff_request(id, client_can_do).await,
+            LinkEvent::XonXoff(client_can_do) => client.xon_xoff(client_can_do).await,
             LinkEvent::Closed => {
-                let released = self.shared.release_eof().await;
+                self.shared.release_eof().await;
                 self.shared.closed.cancel();
-                released
             }
-        };
-        sent.map_err(|()| Outcome::ClientClosed)
+        }
+        Ok(())
     }
-}
-
-/// A signal by its name without `SIG` (RFC 4254 §6.10).
-pub(super) fn signal_of(name: &str) -> Sig {
-    match name {
-        "ABRT" => Sig::ABRT,
-        "ALRM" => Sig::ALRM,
-        "FPE" => Sig::FPE,
-        "HUP" => Sig::HUP,
-        "ILL" => Sig::ILL,
-        "INT" => Sig::INT,
-        "KILL" => Sig::KILL,
-        "PIPE" => Sig::PIPE,
-        "QUIT" => Sig::QUIT,
-        "SEGV" => Sig::SEGV,
-        "TERM" => Sig::TERM,
-        "USR1" => Sig::USR1,
-        other => Sig::Custom(other.to_owned()),
-    }
-}
-
-/// The name of a signal without `SIG`.
-pub(super) fn name_of(signal: &Sig) -> String {
-    match signal {
-        Sig::ABRT => "ABRT",
-        Sig::ALRM => "ALRM",
-        Sig::FPE => "FPE",
-        Sig::HUP => "HUP",
-        Sig::ILL => "ILL",
-        Sig::INT => "INT",
-        Sig::KILL => "KILL",
-        Sig::PIPE => "PIPE",
-        Sig::QUIT => "QUIT",
-        Sig::SEGV => "SEGV",
-        Sig::TERM => "TERM",
-        Sig::USR1 => "USR1",
-        Sig::Custom(name) => name,
-    }
-    .to_owned()
 }

@@ -393,7 +393,11 @@ fn drain(
         return Err(outcome);
     }
     let take = |bytes: &mut BytesMut| std::mem::take(bytes).freeze();
-    queue.push_made(take(&mut flow.to_element));
+    if !queue.push_made(take(&mut flow.to_element)) {
+        let text = format!("channel {channel}: the file transfer was ended: the element does not read its answers");
+        session.record(&Frame::Note { text: &text })?;
+        return Err(Outcome::ProtocolError);
+    }
     Ok(take(&mut flow.to_client))
 }
 

@@ -6,12 +6,16 @@ undecided          sends without having said what it wants
 vanish TIMES       asks for a command and is gone before the answer
 empty PACKETS      says nothing many times
 answer             runs a shell without a terminal and answers its prompt for a password
+confirm            confirms a channel that it opened itself, and closes it: nothing may go on unseen
+leave_early HOW FILE  types a command that writes FILE into a shell whose request was not answered yet, and leaves: HOW is `close` or `gone`
+resize             asks for a shell in a terminal and changes its size before the answer
+unused             asks for the agent, which it may use, and closes the channel without having used anything
 upload FOLDER N    sends N files of changing content, in small pieces and without waiting, by scp and by sftp
 """
 import os, shlex, socket, struct, subprocess, sys, threading, time
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, cMSG_CHANNEL_REQUEST
+from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_OPEN_SUCCESS, cMSG_CHANNEL_REQUEST
 
 proxy, user, how, *arguments = sys.argv[1:]
 PATIENCE = 30
@@ -170,6 +174,50 @@ def answer():
     while more := channel.recv(1024):
         seen += more
     print(seen.decode())
+
+
+def confirm():
+    transport = connect()
+    channel = transport.open_session()
+    channel.settimeout(PATIENCE)
+    channel.exec_command("echo up; exec sleep 86400")
+    assert channel.recv(3) == b"up\n"
+    transport._send_user_message(packet(MSG_CHANNEL_OPEN_SUCCESS, channel, channel.chanid, 1 << 20, 1 << 15))
+    transport._send_user_message(packet(MSG_CHANNEL_CLOSE, channel))
+    transport.join(PATIENCE)
+    print("kept" if transport.is_alive() else "cut off")
+
+
+def resize():
+    channel = connect().open_session()
+    channel.get_pty()
+    channel._event_pending()
+    channel.transport._send_user_message(packet(cMSG_CHANNEL_REQUEST, channel, "shell", True))
+    channel.transport._send_user_message(packet(cMSG_CHANNEL_REQUEST, channel, "window-change", False, 132, 50, 0, 0))
+    print("answered" if channel.event.wait(PATIENCE / 3) else "not answered")
+
+
+def unused():
+    transport = connect()
+    channel = transport.open_session()
+    request(channel, "auth-agent-req@openssh.com")
+    channel.close()
+    transport.global_request("keepalive@hostile", wait=True)
+    print("closed")
+
+
+def leave_early(how, file):
+    transport = connect()
+    channel = transport.open_session()
+    transport._send_user_message(packet(cMSG_CHANNEL_REQUEST, channel, "shell", False))
+    channel.sendall(f"echo ran > {shlex.quote(file)}\n".encode())
+    channel.close()
+    if how == "gone":
+        leave()
+    end = time.monotonic() + PATIENCE
+    while not os.path.exists(file) and time.monotonic() < end:
+        time.sleep(0.01)
+    print("ran" if os.path.exists(file) else "lost")
 
 
 def upload(folder, count):

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -72,6 +72,7 @@ pub fn run(command: &mut Command, input: Vec<u8>, within: Duration) -> Ran {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .unwrap_or_else(|e| panic!("{shown}: {e}"));
     let mut stdin = child.stdin.take().expect("piped");
@@ -87,7 +88,8 @@ pub fn run(command: &mut Command, input: Vec<u8>, within: Duration) -> Ran {
         match child.try_wait().expect("our own child") {
             Some(status) => break status,
             None if std::time::Instant::now() > deadline => {
-                child.kill().expect("our own child");
+                // Its whole group: what it started would keep its output open.
+                super::must(Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]));
                 child.wait().expect("our own child");
                 let text = |t: std::thread::JoinHandle<Vec<u8>>| {
                     String::from_utf8_lossy(&t.join().expect("a reader")).into_owned()

@@ -176,7 +176,7 @@ impl Drop for Namespace {
     }
 }
 
-/// An SSH server of another make, whose commands wait for signals (see `data/asyncssh_server.py`).
+/// An SSH server of another make.
 pub struct AsyncServer {
     /// Where it listens.
     pub port: u16,
@@ -185,17 +185,22 @@ pub struct AsyncServer {
 }
 
 impl AsyncServer {
-    /// Starts one in `dir` that trusts the authority in `trust`.
+    /// Starts one in `dir` that trusts the authority in `trust`; its commands wait for signals (see `data/asyncssh_server.py`).
     pub fn start(dir: &Path, trust: &Path) -> Self {
+        Self::of("asyncssh_server.py", dir, trust)
+    }
+
+    /// Starts one with bad manners (see `data/odd_element.py`).
+    pub fn odd(dir: &Path, trust: &Path) -> Self {
+        Self::of("odd_element.py", dir, trust)
+    }
+
+    fn of(script: &str, dir: &Path, trust: &Path) -> Self {
         fs::create_dir_all(dir).expect("a folder");
         keygen(&dir.join("host_key"), &["-t", "ed25519"]);
         keygen(&dir.join("client_key"), &["-t", "ed25519"]);
         let mut command = Command::new(super::venv("clients", "python"));
-        command
-            .arg(super::data("asyncssh_server.py"))
-            .arg(dir.join("host_key"))
-            .arg(dir.join("client_key.pub"))
-            .arg(trust);
+        command.arg(super::data(script)).arg(dir.join("host_key")).arg(dir.join("client_key.pub")).arg(trust);
         let mut process = Process::start(dir, "asyncssh", &mut command);
         let port = process
             .tells("its port", super::SOON, |out| out.lines().find_map(|l| l.strip_prefix("port ")?.parse().ok()));
