@@ -67,7 +67,7 @@ fn an_element_is_reached_by_the_protocols_it_is_listed_with() {
     };
     let mut session = live(&lab, "live");
     // Policy allows as before; the inventory says that nobody speaks SSH to it.
-    listed("\"netconf\", \"gnmi\"");
+    listed("\"netconf\", \"tacacs\"");
     ends(&lab, &mut session, "policy-denies", "the policy no longer allows this");
     let refused = lab.pair.gateway.run(&["echo reached"]);
     assert!(refused.code() != 0 && refused.text().is_empty(), "{}", refused.text());
