@@ -38,7 +38,12 @@ async fn append(log: &Log, writers: u64, iterations: u64) -> Duration {
 fn bench(c: &mut Criterion) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let signer = Signer::open_or_create(&dir.path().join("key.pem")).expect("a key");
-    let config = Config { dir: dir.path().join("audit"), segment_bytes_max: 64 << 20, pending_max: 1024 };
+    let config = Config {
+        dir: dir.path().join("audit"),
+        segment_bytes_max: 64 << 20,
+        pending_max: 1024,
+        sync_timeout: Duration::from_secs(20),
+    };
     let log = Log::open(config, signer).expect("a log");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
 

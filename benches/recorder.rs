@@ -58,8 +58,14 @@ fn record(recorder: &Recorder, content: &[u8], piece: usize) {
 fn bench(c: &mut Criterion) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let signer = Signer::open_or_create(&dir.path().join("key.pem")).expect("a key");
-    let config =
-        Config { dir: dir.path().join("recordings"), sync_interval: Duration::from_millis(200), free_bytes_min: 0 };
+    let config = Config {
+        dir: dir.path().join("recordings"),
+        sync_interval: Duration::from_millis(200),
+        sync_timeout: Duration::from_secs(5),
+        mark_interval: Duration::from_secs(5),
+        bytes_max: u64::MAX,
+        free_bytes_min: 0,
+    };
     let store = Store::open(config, signer).expect("a store");
     let mut noise = vec![0; BULK];
     aws_lc_rs::rand::fill(&mut noise).expect("random bytes");

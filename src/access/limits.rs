@@ -46,6 +46,8 @@ pub struct Limits {
     pub window_bytes: u32,
     /// Content of each stream of a command without a terminal that is kept; beyond it only length and digest are.
     pub bulk_kept_bytes_max: u64,
+    /// A session whose recording is this long ends.
+    pub recording_bytes_max: u64,
     /// Whether the input of a command without a terminal is kept like its output, instead of its length and digest.
     pub exec_input_kept: bool,
     /// How long an element may take to answer a request for a shell, a command or a subsystem.
@@ -76,6 +78,7 @@ impl Default for Limits {
             queue_bytes_max: 1 << 20,
             window_bytes: 2 << 20,
             bulk_kept_bytes_max: 1 << 20,
+            recording_bytes_max: 4 << 30,
             exec_input_kept: false,
             answer_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(1_800),

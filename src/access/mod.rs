@@ -139,7 +139,7 @@ impl Access {
     }
 
     /// Seals what an earlier process left unsealed. Blocking; call before the doors open.
-    pub fn recover_recordings(&self, at: Timestamp) -> Vec<Result<recording::Recovered, recording::RecordingError>> {
+    pub fn recover_recordings(&self, at: Timestamp) -> Vec<Result<recording::Recovered, recording::Unrecovered>> {
         self.parts.recordings.recover(at)
     }
 
@@ -222,6 +222,12 @@ impl Access {
             tracing::error!(%error, "The audit log refused an event.");
         }
         result
+    }
+
+    /// Reports something that should never happen, and counts it.
+    pub async fn alarm(&self, what: &str, detail: String) {
+        self.parts.metrics.alarms.inc();
+        self.report(clock::now(), Event::Alarm { what: what.to_owned(), detail }).await;
     }
 
     /// Appends an event that reports something which has happened already, so that a failure changes nothing but the gateway's readiness.

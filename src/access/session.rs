@@ -10,13 +10,15 @@ use super::limits::Counted;
 use super::live::Entered;
 use super::visit::{denied_event, refused};
 use super::{Access, Refusal, Stop, clock};
-use crate::audit::Receipt;
+use crate::audit::{AuditError, Receipt};
 use crate::domain::{
     Action, DecisionFacts, ElementName, Event, Outcome, RequestFacts, SessionFacts, SessionId, Timestamp, Verb,
 };
 use crate::identity::Verified;
 use crate::policy::{Ask, Outline, Permit, outline, permit};
 use crate::recording::{Frame, Recorder, RecordingError, Store};
+
+use tokio_util::sync::CancellationToken;
 
 pub use grant::Grant;
 
@@ -103,10 +105,12 @@ impl Session {
                 return Err(Refusal::Unavailable(Outcome::RecorderFailed));
             }
         };
-        let Ok(receipt) = access.append(now, Event::SessionOpened { facts: facts.clone() }).await else {
-            // Best effort: an empty recording of a session that never was; the next start would seal it otherwise.
-            drop(on_disk(access, move || recorder.seal(clock::now(), Outcome::RecorderFailed)).await);
-            return Err(Refusal::Unavailable(Outcome::RecorderFailed));
+        let receipt = match access.append(now, Event::SessionOpened { facts: facts.clone() }).await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                never_opened(access, recorder, id, &error).await;
+                return Err(Refusal::Unavailable(Outcome::RecorderFailed));
+            }
         };
         access.metrics().decisions.with_label_values(&["allow"]).inc();
         access.metrics().live.with_label_values(&[protocol]).inc();
@@ -297,10 +301,11 @@ impl Session {
         Timestamp::from_nanos(self.active_at.load(Ordering::Relaxed))
     }
 
-    /// Resolves when the recording can no longer be made durable.
-    pub(super) async fn recorder_failed(&self) {
-        let error = self.recorder.failed().await;
-        tracing::error!(session = %self.facts.session, %error, "The recorder failed.");
+    /// Resolves when the recording takes no more, or can no longer be made durable.
+    pub(super) async fn recorder_ended(&self) -> Outcome {
+        let error = self.recorder.ended().await;
+        tracing::error!(session = %self.facts.session, %error, "The recorder takes no more.");
+        outcome_of(&error)
     }
 
     /// Hands a frame to the operating system.
@@ -311,9 +316,10 @@ impl Session {
         let now = clock::now();
         self.active_at.store(now.as_nanos(), Ordering::Relaxed);
         self.recorder.write(now, frame).map_err(|error| {
-            tracing::error!(session = %self.facts.session, %error, "The recorder failed.");
-            self.stop.request(Outcome::RecorderFailed);
-            Outcome::RecorderFailed
+            tracing::error!(session = %self.facts.session, %error, "The recorder takes no more.");
+            let outcome = outcome_of(&error);
+            self.stop.request(outcome);
+            outcome
         })
     }
 
@@ -354,6 +360,7 @@ impl Session {
                 None
             }
         };
+        let detail = self.recorder.end().map(|reason| reason.to_string());
         let (bytes_in, bytes_out) = (self.bytes_in.load(Ordering::Relaxed), self.bytes_out.load(Ordering::Relaxed));
         let metrics = self.access.metrics();
         metrics.sessions.with_label_values(&[outcome.as_str()]).inc();
@@ -364,7 +371,7 @@ impl Session {
         let event = Event::SessionClosed {
             session: self.facts.session,
             outcome,
-            detail: None,
+            detail,
             recording: sealed,
             bytes_in,
             bytes_out,
@@ -374,18 +381,59 @@ impl Session {
     }
 }
 
-async fn create(access: &Arc<Access>, facts: SessionFacts) -> Result<Recorder, String> {
-    let owned = access.clone();
-    on_disk(access, move || owned.parts.recordings.create(&facts)).await
+/// How a session ends whose recording takes no more.
+fn outcome_of(error: &RecordingError) -> Outcome {
+    match error {
+        RecordingError::Failed(_) | RecordingError::NoRoom => Outcome::RecorderFailed,
+        RecordingError::Full(_) => Outcome::RecordingFull,
+    }
 }
 
-/// Does what waits for the disk, where it may wait. A few at once: each takes a thread, and a thousand sessions can end together.
+async fn create(access: &Arc<Access>, facts: SessionFacts) -> Result<Recorder, String> {
+    let owned = access.clone();
+    let late = CancellationToken::new();
+    let guard = late.clone().drop_guard();
+    let begin = move || {
+        let recorder = owned.parts.recordings.create(&facts)?;
+        if late.is_cancelled() {
+            recorder.discard();
+            return Err(RecordingError::Failed("the disk did not answer in time".to_owned()));
+        }
+        Ok(recorder)
+    };
+    let recorder = on_disk(access, begin).await?;
+    drop(guard.disarm());
+    Ok(recorder)
+}
+
+/// Takes back what was begun for a session that the log did not take.
+async fn never_opened(access: &Arc<Access>, recorder: Recorder, session: SessionId, error: &AuditError) {
+    let discarded = on_disk(access, move || {
+        recorder.discard();
+        Ok(())
+    });
+    // Best effort: the next start seals what is left, and `verify` tells of it.
+    discarded.await.ok();
+    // An entry that was late may stand in the log after all: it gets an end.
+    if matches!(error, AuditError::Late(_)) {
+        let (outcome, detail) = (Outcome::RecorderFailed, Some(error.to_string()));
+        let event = Event::SessionClosed { session, outcome, detail, recording: None, bytes_in: 0, bytes_out: 0 };
+        access.report(clock::now(), event).await;
+    }
+}
+
+/// Does what waits for the disk, where it may wait, and not for ever. A few at once: each takes a thread, and a thousand sessions can end together.
 async fn on_disk<T: Send + 'static>(
     access: &Access,
     work: impl FnOnce() -> Result<T, RecordingError> + Send + 'static,
 ) -> Result<T, String> {
-    let _turn = access.disk.acquire().await.map_err(|e| e.to_string())?;
-    tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+    let patience = access.parts.recordings.patience();
+    let working = async {
+        let _turn = access.disk.acquire().await.map_err(|e| e.to_string())?;
+        tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+    };
+    let done = tokio::time::timeout(patience, working).await;
+    done.unwrap_or_else(|_| Err(format!("the disk did not answer within {} ms", patience.as_millis())))
 }
 
 fn random() -> [u8; 10] {

@@ -52,7 +52,7 @@ impl Visit {
                 () = changed(&mut jumps) => {}
                 () = access.ended.cancelled() => return Outcome::Shutdown,
                 outcome = async { match &session { Some(s) => s.stop().stopped().await, None => std::future::pending().await } } => return outcome,
-                () = async { match &session { Some(s) => s.recorder_failed().await, None => std::future::pending().await } } => return Outcome::RecorderFailed,
+                outcome = async { match &session { Some(s) => s.recorder_ended().await, None => std::future::pending().await } } => return outcome,
             }
         }
     }

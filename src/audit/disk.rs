@@ -58,6 +58,25 @@ pub(crate) mod faulty {
         }
     }
 
+    /// A disk whose syncs wait for as long as the gate is locked.
+    #[derive(Debug)]
+    pub(crate) struct Hanging(pub(crate) File, pub(crate) Arc<std::sync::Mutex<()>>);
+
+    impl Disk for Hanging {
+        fn append(&self, bytes: &[u8]) -> io::Result<()> {
+            self.0.append(bytes)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            let _turn = self.1.lock().unwrap();
+            self.0.sync()
+        }
+
+        fn truncate(&self, len: u64) -> io::Result<()> {
+            self.0.truncate(len)
+        }
+    }
+
     #[derive(Debug)]
     struct Faulty {
         file: File,

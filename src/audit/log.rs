@@ -1,13 +1,8 @@
-//! The writer: gathers the appends that wait, writes them at once, makes them durable, answers all of them.
-//!
-//! One thread owns the files. A failed write or sync is final, because what the disk holds is then unknown; only a full
-//! disk leaves the reserve, in which everything but the opening of sessions can still be told.
+//! The handle on the log: an append waits in a bounded queue for the writer's thread, and no longer than the disk is given.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,20 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::domain::{Event, Timestamp};
 
-use super::chain::{Hash, checkpoint_message};
-use super::disk::{Disk, sync_dir};
-use super::layout::{self, CHECKPOINTS_FILE, Checkpoint, LINE_BYTES_MAX, LOCK_FILE, RESERVE_FILE};
-use super::verify::{self, Tail};
+use super::disk::Disk;
+use super::layout::LINE_BYTES_MAX;
+use super::writer::Writer;
 use super::{AuditError, Config, Receipt, Signer};
 
-/// Entries are signed at most this long after they were written.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
-/// What the reserve holds.
-const RESERVE_BYTES: usize = 1024 * 1024;
 /// What a line needs beside its event.
 const LINE_OVERHEAD: usize = 512;
-/// The writer waits no longer than this for those who appended with it last time.
-const GATHER_MAX: Duration = Duration::from_millis(1);
 
 /// A handle on the open log. Clones share it.
 #[derive(Debug, Clone)]
@@ -43,32 +31,39 @@ struct Shared {
     jobs: Option<SyncSender<Job>>,
     pending: Arc<Semaphore>,
     state: Arc<State>,
+    /// An append waits no longer for the disk.
+    patience: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// How the log does, as its handles and its writer share it.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     closed: AtomicBool,
-    unwell: AtomicBool,
-    failure: Mutex<Option<AuditError>>,
+    pub(super) unwell: AtomicBool,
+    /// An append has waited too long, and the disk has taken none since.
+    pub(super) late: AtomicBool,
+    pub(super) failure: Mutex<Option<AuditError>>,
 }
 
 impl State {
-    fn failure(&self) -> Option<AuditError> {
+    pub(super) fn failure(&self) -> Option<AuditError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-enum Job {
+/// What the writer is asked to do.
+pub(super) enum Job {
     Append(Append),
     Close(oneshot::Sender<()>),
 }
 
-struct Append {
-    at: Timestamp,
-    event: Vec<u8>,
-    opens: bool,
-    answer: oneshot::Sender<Result<Receipt, AuditError>>,
+/// One event on its way into the log.
+pub(super) struct Append {
+    pub(super) at: Timestamp,
+    pub(super) event: Vec<u8>,
+    pub(super) opens: bool,
+    pub(super) answer: oneshot::Sender<Result<Receipt, AuditError>>,
     _pending: OwnedSemaphorePermit,
 }
 
@@ -76,7 +71,7 @@ impl Log {
     /// Opens the log in `config.dir`, mending a torn tail, and takes it for this process alone.
     ///
     /// # Errors
-    /// A folder that cannot be written, is in use by another process, or whose chain does not verify.
+    /// A folder that cannot be written, is in use by another process, whose chain does not verify, or whose end no gateway can have written.
     pub fn open(config: Config, signer: Arc<Signer>) -> Result<Self, AuditError> {
         Self::open_on(config, signer, |file| Box::new(file))
     }
@@ -96,10 +91,12 @@ impl Log {
             .map_err(|e| AuditError::Failed(format!("its thread cannot be started: {e}")))?;
         let pending = Arc::new(Semaphore::new(config.pending_max.clamp(1, Semaphore::MAX_PERMITS)));
         let thread = Mutex::new(Some(thread));
-        Ok(Self { shared: Arc::new(Shared { jobs: Some(jobs), pending, state, thread }) })
+        let patience = config.sync_timeout;
+        Ok(Self { shared: Arc::new(Shared { jobs: Some(jobs), pending, state, patience, thread }) })
     }
 
-    /// Appends `event` and returns once it is durable. An append whose future is dropped is written all the same.
+    /// Appends `event` and returns once it is durable. An append whose future is dropped, or that is late, is written all the same if the disk
+    /// comes back.
     ///
     /// # Errors
     /// When it is not, whatever the reason; the caller must not act.
@@ -113,7 +110,9 @@ impl Log {
     /// # Errors
     /// It is not durable.
     pub async fn append_in_turn(&self, at: Timestamp, event: Event) -> Result<Receipt, AuditError> {
-        let pending = Arc::clone(&self.shared.pending).acquire_owned().await.map_err(|_| AuditError::Closed)?;
+        let turn = Arc::clone(&self.shared.pending).acquire_owned();
+        let Ok(turn) = tokio::time::timeout(self.shared.patience, turn).await else { return Err(self.late()) };
+        let pending = turn.map_err(|_| AuditError::Closed)?;
         self.append_in(pending, at, event).await
     }
 
@@ -140,28 +139,51 @@ impl Log {
         let job = Job::Append(Append { at, event, opens, answer, _pending: pending });
         let sent = shared.jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok());
         let gone = || shared.state.failure().unwrap_or(AuditError::Closed);
-        if sent { answered.await.unwrap_or_else(|_| Err(gone())) } else { Err(gone()) }
+        if !sent {
+            return Err(gone());
+        }
+        match tokio::time::timeout(shared.patience, answered).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(gone())),
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    /// The disk has not taken an event in time: nothing opens until it takes one.
+    fn late(&self) -> AuditError {
+        if !self.shared.state.late.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                waited_ms = self.shared.patience.as_millis(),
+                "The audit log's disk takes no entries. Nothing is let in."
+            );
+        }
+        AuditError::Late(self.shared.patience.as_millis())
     }
 
     /// Whether appends can succeed: for readiness.
     pub fn healthy(&self) -> bool {
         let state = &self.shared.state;
-        !state.unwell.load(Ordering::Acquire) && !state.closed.load(Ordering::Acquire)
+        [&state.unwell, &state.closed, &state.late].iter().all(|flag| !flag.load(Ordering::Acquire))
     }
 
-    /// Writes what is pending, signs a last checkpoint and closes the file.
+    /// Writes what is pending, signs a last checkpoint and closes the file; gives up when the disk does not answer in time.
     pub async fn close(&self) {
-        if !self.shared.state.closed.swap(true, Ordering::AcqRel) {
-            let (done, finished) = oneshot::channel();
-            if self.shared.jobs.as_ref().is_some_and(|jobs| jobs.send(Job::Close(done)).is_ok()) {
+        let shared = &self.shared;
+        let mut finished = true;
+        if !shared.state.closed.swap(true, Ordering::AcqRel) {
+            let (done, ended) = oneshot::channel();
+            if shared.jobs.as_ref().is_some_and(|jobs| jobs.try_send(Job::Close(done)).is_ok()) {
                 // An error says that the thread has ended by itself, which is what is waited for.
-                finished.await.ok();
+                finished = tokio::time::timeout(shared.patience, ended).await.is_ok();
             }
         }
-        let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        let thread = shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match thread {
             // A panic of the thread has been told to those who waited for it.
-            thread.join().ok();
+            Some(thread) if finished => drop(thread.join()),
+            Some(_) => {
+                tracing::error!("The audit log's disk does not answer; the log was left without its last checkpoint.")
+            }
+            None => {}
         }
     }
 }
@@ -170,298 +192,19 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            // As in `close`.
-            thread.join().ok();
+            join_within(thread, self.patience);
         }
     }
 }
 
-/// Whether the disk still takes entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Good,
-    /// The disk is full and the reserve was freed.
-    Reserve,
-    Failed,
-}
-
-struct Writer {
-    config: Config,
-    signer: Arc<Signer>,
-    disk: Box<dyn Fn(File) -> Box<dyn Disk> + Send>,
-    state: Arc<State>,
-    segment: Box<dyn Disk>,
-    segment_bytes: u64,
-    checkpoints: Box<dyn Disk>,
-    next_seq: u64,
-    head: Hash,
-    last_at: Timestamp,
-    /// When the entries that are not signed yet are to be.
-    sign_by: Option<Instant>,
-    /// Whether this run has signed anything yet.
-    signed: bool,
-    /// Something to be said before the next entry.
-    preface: Option<String>,
-    mode: Mode,
-    last_sync: Duration,
-    _lock: File,
-}
-
-impl Writer {
-    fn open(
-        config: &Config,
-        signer: Arc<Signer>,
-        disk: Box<dyn Fn(File) -> Box<dyn Disk> + Send>,
-        state: Arc<State>,
-    ) -> io::Result<Self> {
-        let dir = &config.dir;
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK_FILE))?;
-        lock.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => io::Error::other("another process has this audit log open"),
-            TryLockError::Error(e) => e,
-        })?;
-        signer.publish(dir)?;
-        let tail = verify::tail(dir)?.map_err(|problem| {
-            io::Error::other(format!("{problem}; the log was changed from outside: keep it as evidence, `sallyport verify` says more, and start on an empty folder"))
-        })?;
-        keep_reserve(config)?;
-        let checkpoints = append_to(config, CHECKPOINTS_FILE)?;
-        checkpoints.set_len(tail.checkpoint_bytes)?;
-        let preface = tail.segment.as_ref().filter(|(_, _, torn)| *torn > 0).map(|(file, good, torn)| {
-            format!("{torn} bytes of an unfinished line were cut from {} at byte {good}; the process before ended while it wrote", file.display())
-        });
-        let (segment, segment_bytes) = open_segment(config, &tail)?;
-        sync_dir(dir)?;
-        let unsigned = tail.next_seq > 0 && tail.signed_through.is_none_or(|seq| seq + 1 < tail.next_seq);
-        Ok(Self {
-            segment: disk(segment),
-            checkpoints: disk(checkpoints),
-            config: config.clone(),
-            signer,
-            disk,
-            state,
-            segment_bytes,
-            next_seq: tail.next_seq,
-            head: tail.head,
-            last_at: tail.last_at.unwrap_or(Timestamp::from_nanos(0)),
-            sign_by: unsigned.then(Instant::now),
-            signed: false,
-            preface,
-            mode: Mode::Good,
-            last_sync: Duration::ZERO,
-            _lock: lock,
-        })
+/// Waits for a thread that may wait for a disk; leaves it behind when that takes too long.
+pub(crate) fn join_within(thread: JoinHandle<()>, patience: Duration) {
+    let by = Instant::now() + patience;
+    while !thread.is_finished() && Instant::now() < by {
+        std::thread::park_timeout(Duration::from_millis(1));
     }
-
-    fn run(mut self, queue: &Receiver<Job>) {
-        let (mut batch, mut together) = (Vec::new(), 1);
-        loop {
-            let first = match self.sign_by {
-                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(by) => queue.recv_timeout(by.saturating_duration_since(Instant::now())),
-            };
-            let closing = match first {
-                Ok(job) => gather(job, queue, &mut batch, together, (self.last_sync / 4).min(GATHER_MAX)),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break self.sign(),
-            };
-            together = batch.len().max(1);
-            self.commit(&mut batch);
-            if let Some(done) = closing {
-                self.sign();
-                // Whoever closes may have given up waiting.
-                done.send(()).ok();
-                break;
-            }
-            if self.sign_by.is_some_and(|by| by <= Instant::now()) {
-                self.sign();
-            }
-        }
+    if thread.is_finished() {
+        // A panic of the thread has been told to those who waited for it.
+        thread.join().ok();
     }
-
-    /// Writes the batch, makes it durable and answers everybody in it.
-    fn commit(&mut self, batch: &mut Vec<Append>) {
-        if self.mode == Mode::Good && self.segment_bytes >= self.config.segment_bytes_max {
-            self.sign();
-            if let Err(e) = self.next_segment() {
-                self.fail("a new segment", &e);
-            }
-        }
-        if self.mode == Mode::Reserve {
-            refuse_openings(batch);
-        }
-        if batch.is_empty() {
-            return;
-        }
-        let mut written = self.mode != Mode::Failed && self.write(batch);
-        if !written && self.mode == Mode::Reserve {
-            // This write has just found the disk full: what opens nothing goes to the reserve.
-            refuse_openings(batch);
-            written = self.write(batch);
-        }
-        let failure = self.state.failure().unwrap_or(AuditError::Closed);
-        let first = self.next_seq.saturating_sub(batch.len() as u64);
-        for (seq, append) in (first..).zip(batch.drain(..)) {
-            let answer = if written { Ok(Receipt { seq }) } else { Err(failure.clone()) };
-            // Whoever appended may have gone; the entry stays.
-            append.answer.send(answer).ok();
-        }
-    }
-
-    /// One write and one sync. On a full disk the mode is [`Mode::Reserve`] afterwards, and nothing was written.
-    fn write(&mut self, batch: &[Append]) -> bool {
-        let Some(first) = batch.first() else { return true };
-        let (mut bytes, mut seq, mut head) = (Vec::new(), self.next_seq, self.head);
-        let preface = self.preface.as_ref().and_then(|detail| {
-            let event = Event::Alarm { what: "audit-log".to_owned(), detail: detail.clone() };
-            serde_json::to_vec(&event).ok().map(|json| (first.at, json))
-        });
-        let preface = preface.iter().map(|(at, json)| (*at, json));
-        for (at, event) in preface.chain(batch.iter().map(|a| (a.at, &a.event))) {
-            head = layout::encode_entry(&mut bytes, seq, at, &head, event);
-            seq = seq.saturating_add(1);
-            self.last_at = at;
-        }
-        let started = Instant::now();
-        if let Err(e) = self.segment.append(&bytes) {
-            let full = matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-            if !(full && self.mode == Mode::Good && self.free_reserve(&e)) {
-                // What was written of it is not acknowledged; where it cannot be cut, the next start mends the last line.
-                self.segment.truncate(self.segment_bytes).ok();
-                self.fail("a write", &e);
-            }
-            return false;
-        }
-        if let Err(e) = self.segment.sync() {
-            self.fail("a sync", &e);
-            return false;
-        }
-        self.last_sync = started.elapsed();
-        self.segment_bytes += bytes.len() as u64;
-        (self.next_seq, self.head, self.preface) = (seq, head, None);
-        // The first entries of a run are signed at once, so that no log is without a checkpoint for long.
-        let wait = if self.signed { CHECKPOINT_INTERVAL } else { Duration::ZERO };
-        self.sign_by.get_or_insert_with(|| Instant::now() + wait);
-        true
-    }
-
-    /// Takes back what the failed write left, and frees the reserve.
-    fn free_reserve(&mut self, cause: &io::Error) -> bool {
-        self.state.unwell.store(true, Ordering::Release);
-        let freed = self
-            .segment
-            .truncate(self.segment_bytes)
-            .and_then(|()| fs::remove_file(self.config.dir.join(RESERVE_FILE)))
-            .and_then(|()| sync_dir(&self.config.dir));
-        if freed.is_ok() {
-            self.mode = Mode::Reserve;
-            let before = self.preface.take().map_or(String::new(), |said| format!("{said}; "));
-            self.preface = Some(format!(
-                "{before}{cause}: no session opens until there is room and the gateway was started again"
-            ));
-        }
-        freed.is_ok()
-    }
-
-    /// Signs everything so far.
-    fn sign(&mut self) {
-        if self.sign_by.take().is_none() || self.mode == Mode::Failed {
-            return;
-        }
-        let Some(seq) = self.next_seq.checked_sub(1) else { return };
-        let signature = self.signer.sign(&checkpoint_message(seq, &self.head, &self.last_at.to_string())).to_vec();
-        let checkpoint =
-            Checkpoint { seq, head: self.head, at: self.last_at, key: self.signer.public().id(), signature };
-        let line = layout::encode_checkpoint(&checkpoint);
-        if let Err(e) = self.checkpoints.append(line.as_bytes()).and_then(|()| self.checkpoints.sync()) {
-            self.fail("a checkpoint", &e);
-        }
-        self.signed = true;
-    }
-
-    fn next_segment(&mut self) -> io::Result<()> {
-        let file = append_to(&self.config, &layout::segment_name(self.next_seq))?;
-        sync_dir(&self.config.dir)?;
-        (self.segment, self.segment_bytes) = ((self.disk)(file), 0);
-        Ok(())
-    }
-
-    fn fail(&mut self, what: &str, error: &io::Error) {
-        self.mode = Mode::Failed;
-        self.state.unwell.store(true, Ordering::Release);
-        let failure = AuditError::Failed(format!("{what} in {} failed: {error}", self.config.dir.display()));
-        tracing::error!(%error, dir = %self.config.dir.display(), "The audit log has failed: {what} did not succeed. Nothing is let in.");
-        self.state.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
-    }
-}
-
-/// Takes what waits, and for a moment what those who appended together last time append next.
-fn gather(
-    first: Job,
-    queue: &Receiver<Job>,
-    batch: &mut Vec<Append>,
-    together: usize,
-    patience: Duration,
-) -> Option<oneshot::Sender<()>> {
-    let (mut job, by) = (first, Instant::now() + patience);
-    loop {
-        match job {
-            Job::Append(append) => batch.push(append),
-            Job::Close(done) => {
-                while let Ok(Job::Append(append)) = queue.try_recv() {
-                    batch.push(append);
-                }
-                return Some(done);
-            }
-        }
-        let waits = queue.try_recv().ok();
-        let next = if batch.len() < together {
-            waits.or_else(|| queue.recv_timeout(by.saturating_duration_since(Instant::now())).ok())
-        } else {
-            waits
-        };
-        job = next?;
-    }
-}
-
-fn refuse_openings(batch: &mut Vec<Append>) {
-    let full = AuditError::Failed("the disk is full; no session opens".to_owned());
-    let (refused, kept) = std::mem::take(batch).into_iter().partition(|a: &Append| a.opens);
-    *batch = kept;
-    for append in refused {
-        // Whoever appended may have gone.
-        append.answer.send(Err(full.clone())).ok();
-    }
-}
-
-fn append_to(config: &Config, name: &str) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(config.dir.join(name))
-}
-
-/// The segment in which the log goes on, without its torn tail.
-fn open_segment(config: &Config, tail: &Tail) -> io::Result<(File, u64)> {
-    match &tail.segment {
-        None => Ok((append_to(config, &layout::segment_name(0))?, 0)),
-        Some((path, good, torn)) => {
-            let file = OpenOptions::new().append(true).open(path)?;
-            if *torn > 0 {
-                file.set_len(*good)?;
-            }
-            // What an earlier process wrote and did not live to sync is built upon from here on.
-            file.sync_all()?;
-            Ok((file, *good))
-        }
-    }
-}
-
-/// Makes sure that the reserve is there and takes real room.
-fn keep_reserve(config: &Config) -> io::Result<()> {
-    let path = config.dir.join(RESERVE_FILE);
-    if fs::metadata(&path).is_ok_and(|data| data.len() == RESERVE_BYTES as u64) {
-        return Ok(());
-    }
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(&[b'.'; RESERVE_BYTES])?;
-    file.sync_all()
 }

@@ -185,7 +185,7 @@ impl Sessions {
                     row.closed = Some(Closed { at, outcome, detail, recording, bytes_in, bytes_out });
                 }
             }
-            Event::RecordingRecovered { session, recording, frames, digest } => {
+            Event::RecordingRecovered { session, recording, frames, digest, .. } => {
                 let recovered = Recovered { at, digest, frames };
                 match session.and_then(|id| self.rows.get_mut(&id)) {
                     Some(row) => row.recovered = Some(recovered),

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::disk::faulty::Faults;
+use super::disk::faulty::{Faults, Hanging};
 use super::layout::{CHECKPOINTS_FILE, RESERVE_FILE, segment_name};
 use super::reader::Entries;
 use super::verify::{Report, verify};
@@ -29,7 +30,12 @@ impl Lab {
     }
 
     fn config(&self) -> Config {
-        Config { dir: self.log_dir(), segment_bytes_max: 1 << 20, pending_max: 64 }
+        Config {
+            dir: self.log_dir(),
+            segment_bytes_max: 1 << 20,
+            pending_max: 64,
+            sync_timeout: Duration::from_secs(20),
+        }
     }
 
     fn open(&self) -> Result<Log, AuditError> {
@@ -338,4 +344,139 @@ fn spoiled_lines_never_upset_the_parsers() {
         }
     }
     assert_eq!(seen, 0, "no spoiled line keeps its hash");
+}
+
+/// Appends entries to the log as somebody does who can hash and cannot sign.
+fn forge(lab: &Lab, events: &[(u64, Event)]) {
+    let whole = fs::read(lab.segment()).unwrap();
+    let last = whole.split(|b| *b == b'\n').rfind(|line| !line.is_empty()).unwrap();
+    let last = layout::decode_entry(last).unwrap();
+    let (mut seq, mut head, mut bytes) = (last.seq, last.hash, Vec::new());
+    for (time, event) in events {
+        seq += 1;
+        head = layout::encode_entry(&mut bytes, seq, at(*time), &head, &serde_json::to_vec(event).unwrap());
+    }
+    fs::write(lab.segment(), [whole, bytes].concat()).unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_signed_is_told_before_it_is_signed() {
+    let lab = Lab::with_entries(4).await;
+    forge(&lab, &[(4, event(66)), (5, event(67))]);
+    // Opening signs nothing, nor does closing without an entry.
+    lab.open().unwrap().close().await;
+    assert_eq!(lab.verify().signed_through, Some(3));
+    let log = lab.open().unwrap();
+    assert_eq!(log.append(at(9), event(9)).await.unwrap().seq(), 7, "the alarm is entry 6");
+    log.close().await;
+    let report = lab.verify();
+    assert!(report.intact() && report.signed_through == Some(7), "{report:?}");
+    let notices: Vec<_> = report.notices.iter().map(|n| (n.entry, n.what.contains("entries 4 to 5"))).collect();
+    assert_eq!(notices, [(6, true)], "{report:?}");
+}
+
+#[tokio::test]
+async fn behind_a_clean_stop_nobody_writes_unsigned() {
+    let lab = Lab::new();
+    let log = lab.open().unwrap();
+    fill(&log, 2).await;
+    assert!(log.append(at(2), Event::GatewayStopped {}).await.is_ok());
+    log.close().await;
+    forge(&lab, &[(3, event(66)), (4, event(67))]);
+    let refused = lab.open().unwrap_err().to_string();
+    assert!(refused.contains("entries 3 to 4") && refused.contains("audit mend"), "{refused}");
+    let forged = fs::read(lab.segment()).unwrap();
+
+    let moved = mend(lab.config(), Arc::clone(&lab.signer), at(5)).await.unwrap().unwrap();
+    assert!(moved.contains("entries 3 to 4"), "{moved}");
+    let aside = fs::read(lab.log_dir().join("unsigned-00000000000000000003.jsonl")).unwrap();
+    assert!(forged.ends_with(&aside) && aside.iter().filter(|b| **b == b'\n').count() == 2);
+    let report = lab.verify();
+    assert!(report.intact() && report.signed_through == Some(3) && report.notices[0].what == moved, "{report:?}");
+    assert_eq!(mend(lab.config(), Arc::clone(&lab.signer), at(6)).await.unwrap(), None);
+    lab.open().unwrap();
+
+    // An entry of a start that follows the stop is signed, and then a crash may leave unsigned ones again.
+    let log = lab.open().unwrap();
+    let revision = crate::domain::Revision::new("00".to_owned());
+    let started = Event::GatewayStarted { version: "1".to_owned(), name: "gw".to_owned(), revision };
+    assert!(log.append(at(7), started).await.is_ok());
+    log.close().await;
+    forge(&lab, &[(8, event(8))]);
+    lab.open().unwrap();
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_the_gateway_did_not_sign_refuses() {
+    let lab = Lab::with_entries(4).await;
+    let file = lab.log_dir().join(CHECKPOINTS_FILE);
+    let good = fs::read_to_string(&file).unwrap();
+    let stranger = Signer::open_or_create(&lab.dir.path().join("other.pem")).unwrap();
+    let last = layout::decode_checkpoint(good.lines().last().unwrap().as_bytes()).unwrap();
+    let message = chain::checkpoint_message(last.seq, &last.head, &last.at.to_string());
+    for (key, signature) in [
+        (last.key.clone(), stranger.sign(&message).to_vec()),
+        (stranger.public().id(), stranger.sign(&message).to_vec()),
+        (last.key.clone(), Vec::new()),
+    ] {
+        let line = layout::encode_checkpoint(&layout::Checkpoint { key, signature, ..last.clone() });
+        fs::write(&file, format!("{good}{line}")).unwrap();
+        assert!(lab.open().unwrap_err().to_string().contains("the last checkpoint"), "{line}");
+    }
+    fs::write(&file, &good).unwrap();
+    // A key that was changed on purpose, and is known to the log, goes on; the log says so.
+    let log = Log::open(lab.config(), Arc::clone(&stranger)).unwrap();
+    assert!(log.append(at(4), event(4)).await.is_ok());
+    log.close().await;
+    let told = fs::read_to_string(lab.segment()).unwrap();
+    assert!(told.contains("audit-log-key") && told.contains(&stranger.public().id()), "{told}");
+}
+
+#[tokio::test]
+async fn checkpoints_that_were_taken_away_refuse_and_gaps_between_them_are_told() {
+    let lab = Lab::new();
+    let log = lab.open().unwrap();
+    for n in 0..3 {
+        assert!(log.append(at(n * 100), event(n)).await.is_ok());
+        // Each is signed by itself.
+        while lab.verify().signed_through != Some(n) {
+            tokio::task::yield_now().await;
+        }
+    }
+    log.close().await;
+    let file = lab.log_dir().join(CHECKPOINTS_FILE);
+    let lines: Vec<String> = fs::read_to_string(&file).unwrap().split_inclusive('\n').map(str::to_owned).collect();
+    fs::write(&file, &lines[0]).unwrap();
+    assert!(lab.open().unwrap_err().to_string().contains("taken away"));
+    fs::write(&file, format!("{}{}", lines[0], lines[2])).unwrap();
+    let report = lab.verify();
+    assert!(report.intact() && report.notices[0].what.contains("entries 1 to 2, over 100 seconds"), "{report:?}");
+    fs::remove_file(&file).unwrap();
+    assert!(lab.open().unwrap_err().to_string().contains("taken away"));
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_lets_nobody_wait_for_ever() {
+    let lab = Lab::new();
+    let config = Config { sync_timeout: Duration::from_millis(500), ..lab.config() };
+    let gate = Arc::new(std::sync::Mutex::new(()));
+    let of_disk = Arc::clone(&gate);
+    let log = Log::open_on(config, Arc::clone(&lab.signer), move |file| Box::new(Hanging(file, Arc::clone(&of_disk))))
+        .unwrap();
+    assert!(log.append(at(0), event(0)).await.is_ok() && log.healthy());
+    let hung = gate.lock().unwrap();
+    assert!(matches!(log.append(at(1), event(1)).await, Err(AuditError::Late(500))));
+    assert!(matches!(log.append_in_turn(at(2), event(2)).await, Err(AuditError::Late(500))));
+    assert!(!log.healthy());
+    drop(hung);
+    // It takes entries again: those that were late are there, in order, and nobody acted on them.
+    while log.append(at(3), event(3)).await.is_err() {
+        assert!(lab.verify().intact());
+    }
+    assert!(log.healthy());
+    let hung = gate.lock().unwrap();
+    log.close().await;
+    drop(log);
+    drop(hung);
+    assert!(lab.verify().intact());
 }

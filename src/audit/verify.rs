@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::domain::Timestamp;
+use crate::domain::{Event, Timestamp};
 
 use super::chain::{Hash, checkpoint_message};
 use super::layout::{self, CHECKPOINTS_FILE, Checkpoint, EntryLine, LINE_BYTES_MAX, LOCK_FILE};
 use super::signer::{Keys, SignatureCheck};
+use super::writer::ALARM;
 
 /// Unsigned entries that span more than this are a fault: the writer signs every second.
-const UNSIGNED_SECONDS_MAX: u64 = 60;
+pub(super) const UNSIGNED_SECONDS_MAX: u64 = 60;
 /// Faults that are told one by one.
 const FAULTS_MAX: usize = 100;
 
@@ -30,6 +31,15 @@ pub struct Fault {
     /// The byte in the file at which the bad line begins.
     pub offset: u64,
     /// What is wrong.
+    pub what: String,
+}
+
+/// One thing that is no fault, and that an auditor should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// The position of the entry.
+    pub entry: u64,
+    /// What there is to know.
     pub what: String,
 }
 
@@ -56,12 +66,20 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// Faults beyond those listed.
     pub more_faults: u64,
+    /// What the log says about itself, and where its checkpoints are far apart.
+    pub notices: Vec<Notice>,
 }
 
 impl Report {
     /// Whether nothing is wrong.
     pub fn intact(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    fn notice(&mut self, entry: u64, what: String) {
+        if self.notices.len() < FAULTS_MAX {
+            self.notices.push(Notice { entry, what });
+        }
     }
 
     fn fault(&mut self, file: &Path, entry: Option<u64>, offset: u64, what: impl Into<String>) {
@@ -104,6 +122,9 @@ pub fn verify(dir: &Path, keys: &Keys, each: &mut dyn FnMut(&EntryLine<'_>)) -> 
             walk.line(line.bytes, &mut |entry, what| report.fault(file, Some(entry), line.offset, what));
             let Some(entry) = walk.current(line.bytes) else { continue };
             each(&entry);
+            if let Some(what) = alarm(&entry) {
+                report.notice(entry.seq, what);
+            }
             checkpoints.match_entry(&entry, file, line.offset, &mut report)?;
             report.entries += 1;
             (report.head, report.last_at) = (Some(entry.hash.to_string()), Some(entry.at));
@@ -111,6 +132,19 @@ pub fn verify(dir: &Path, keys: &Keys, each: &mut dyn FnMut(&EntryLine<'_>)) -> 
     }
     checkpoints.finish(walk.expected, &mut report)?;
     Ok(report)
+}
+
+/// What the gateway told the log about the log.
+fn alarm(entry: &EntryLine<'_>) -> Option<String> {
+    // Few entries are alarms: the others are not parsed.
+    let kind = format!(r#"{{"event":"alarm","what":"{ALARM}"#);
+    if !entry.event.starts_with(kind.as_bytes()) {
+        return None;
+    }
+    match serde_json::from_slice(entry.event) {
+        Ok(Event::Alarm { detail, .. }) => Some(detail),
+        Ok(_) | Err(_) => None,
+    }
 }
 
 /// Whether a gateway has the log open.
@@ -240,7 +274,7 @@ impl Walk {
     }
 
     /// The line that was just checked, when it can be read.
-    fn current<'a>(&self, line: &'a [u8]) -> Option<EntryLine<'a>> {
+    pub(super) fn current<'a>(&self, line: &'a [u8]) -> Option<EntryLine<'a>> {
         layout::decode_entry(line).ok()
     }
 }
@@ -252,7 +286,7 @@ struct Checkpoints<'k> {
     keys: &'k Keys,
     next: Option<(Checkpoint, u64)>,
     read_through: Option<u64>,
-    first_unsigned_at: Option<Timestamp>,
+    first_unsigned: Option<(u64, Timestamp)>,
 }
 
 impl<'k> Checkpoints<'k> {
@@ -263,7 +297,7 @@ impl<'k> Checkpoints<'k> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(e),
         };
-        Ok(Self { file, lines, keys, next: None, read_through: None, first_unsigned_at: None })
+        Ok(Self { file, lines, keys, next: None, read_through: None, first_unsigned: None })
     }
 
     /// Brings the next checkpoint whose signature holds into `next`.
@@ -319,7 +353,7 @@ impl<'k> Checkpoints<'k> {
     }
 
     fn match_entry(&mut self, entry: &EntryLine<'_>, file: &Path, offset: u64, report: &mut Report) -> io::Result<()> {
-        self.first_unsigned_at.get_or_insert(entry.at);
+        let (first, since) = *self.first_unsigned.get_or_insert((entry.seq, entry.at));
         loop {
             self.advance(report)?;
             match &self.next {
@@ -334,8 +368,16 @@ impl<'k> Checkpoints<'k> {
                         report.fault(file, Some(entry.seq), offset, what);
                     } else if checkpoint.seq == entry.seq {
                         report.signed_through = Some(entry.seq);
+                        let seconds = entry.at.since(since).as_secs();
+                        if seconds > UNSIGNED_SECONDS_MAX {
+                            let last = entry.seq;
+                            let what = format!(
+                                "entries {first} to {last}, over {seconds} seconds, are covered by one checkpoint only: nothing shows that those before its time were not written later"
+                            );
+                            report.notice(last, what);
+                        }
                     }
-                    self.first_unsigned_at = None;
+                    self.first_unsigned = None;
                     self.next = None;
                 }
                 _ => return Ok(()),
@@ -359,8 +401,8 @@ impl<'k> Checkpoints<'k> {
             }
             return Ok(());
         }
-        let span = match (self.first_unsigned_at, report.last_at) {
-            (Some(first), Some(last)) => last.since(first).as_secs(),
+        let span = match (self.first_unsigned, report.last_at) {
+            (Some((_, first)), Some(last)) => last.since(first).as_secs(),
             _ => 0,
         };
         if report.entries > 0 && report.checkpoints == 0 {
@@ -376,87 +418,4 @@ impl<'k> Checkpoints<'k> {
         }
         Ok(())
     }
-}
-
-/// Where a log goes on.
-#[derive(Debug)]
-pub(super) struct Tail {
-    pub(super) next_seq: u64,
-    pub(super) head: Hash,
-    pub(super) last_at: Option<Timestamp>,
-    /// The last segment, its good bytes and the bytes of an unfinished line behind them.
-    pub(super) segment: Option<(PathBuf, u64, u64)>,
-    /// Good bytes of the checkpoints.
-    pub(super) checkpoint_bytes: u64,
-    pub(super) signed_through: Option<u64>,
-}
-
-/// Finds where the log in `dir` goes on. Reads its last two segments; `sallyport verify` reads all.
-pub(super) fn tail(dir: &Path) -> io::Result<Result<Tail, String>> {
-    let (checkpoint, checkpoint_bytes) = last_checkpoint(&dir.join(CHECKPOINTS_FILE))?;
-    let signed_through = checkpoint.as_ref().map(|c| c.seq);
-    let mut tail =
-        Tail { next_seq: 0, head: Hash::ZERO, last_at: None, segment: None, checkpoint_bytes, signed_through };
-    let segments = segments(dir)?;
-    let from = segments.keys().rev().nth(1).or_else(|| segments.keys().next()).copied().unwrap_or(0);
-    let mut walk = Walk::from_start(from, (from == 0).then_some(Hash::ZERO));
-    let mut problem = None;
-    for (start, file) in segments.range(from..) {
-        if *start != walk.expected {
-            problem.get_or_insert(format!("{} should begin at entry {}", file.display(), walk.expected));
-        }
-        let (mut lines, mut good, mut torn) = (Lines::open(file, None)?, 0, 0);
-        while let Some(line) = lines.next_line()? {
-            if !line.ended {
-                torn = line.bytes.len() as u64;
-                break;
-            }
-            good = line.offset + line.bytes.len() as u64 + 1;
-            walk.line(line.bytes, &mut |_, what| {
-                problem.get_or_insert(format!("{}, byte {}: {what}", file.display(), line.offset));
-            });
-            let Some(entry) = walk.current(line.bytes) else { continue };
-            (tail.head, tail.last_at) = (entry.hash, Some(entry.at));
-            if let Some(signed) = checkpoint.as_ref().filter(|c| c.seq == entry.seq && c.head != entry.hash) {
-                problem.get_or_insert(format!(
-                    "{}, byte {}: entry {} is not the one that was signed",
-                    file.display(),
-                    line.offset,
-                    signed.seq
-                ));
-            }
-        }
-        if torn > 0 && segments.range(start + 1..).next().is_some() {
-            problem.get_or_insert(format!("{} ends within a line", file.display()));
-        }
-        tail.segment = Some((file.clone(), good, torn));
-    }
-    tail.next_seq = walk.expected;
-    if let Some(signed) = signed_through.filter(|seq| *seq >= tail.next_seq) {
-        problem.get_or_insert(format!(
-            "entries {} to {signed} are missing: they were signed and are not there",
-            tail.next_seq
-        ));
-    }
-    Ok(problem.map_or(Ok(tail), Err))
-}
-
-/// The last whole checkpoint and where the whole ones end.
-fn last_checkpoint(file: &Path) -> io::Result<(Option<Checkpoint>, u64)> {
-    let len = match fs::metadata(file) {
-        Ok(data) => data.len(),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((None, 0)),
-        Err(e) => return Err(e),
-    };
-    // A checkpoint takes less than 512 bytes; the piece of a line that the seek may land in is none.
-    let mut lines = Lines::open(file, Some(len))?;
-    lines.seek(len.saturating_sub(4096))?;
-    let (mut last, mut good) = (None, 0);
-    while let Some(line) = lines.next_line()? {
-        if line.ended {
-            good = line.offset + line.bytes.len() as u64 + 1;
-            last = layout::decode_checkpoint(line.bytes).ok().or(last);
-        }
-    }
-    Ok((last, good))
 }

@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::audit;
 use crate::audit::reader::{Entries, Entry};
 use crate::domain::{Action, DecisionFacts, Event, RequestFacts, Verb};
 
-use super::Failure;
 use super::data::{Data, Out, Source, unreadable, unwritable};
 use super::sessions::{Since, since};
+use super::{Exit, Failure};
 
 /// How often a followed log is looked at.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
@@ -26,6 +27,18 @@ pub(super) struct Args {
 enum Command {
     Tail(Tail),
     Export(Export),
+    Mend(Mend),
+}
+
+/// Move entries that nobody signed out of the log
+///
+/// For a log behind which a gateway refuses to start, because entries stand at its end that no gateway can have written. They are moved, not
+/// deleted, into a file beside the log, and an alarm in the log says so. The gateway must not run.
+#[derive(Debug, clap::Args)]
+struct Mend {
+    /// The gateway's configuration.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
 }
 
 /// Show the last entries, a line each
@@ -69,7 +82,20 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Tail(tail) => tail.source.with(|data| print_tail(data, &tail)),
         Command::Export(export) => export.source.with(|data| write_export(data, &export)),
+        Command::Mend(mend) => move_unsigned(&mend.config),
     }
+}
+
+fn move_unsigned(config: &Path) -> Result<(), Failure> {
+    let config = super::serve::load(config)?;
+    let failed = |e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("the audit log: {e}"));
+    let signer = audit::Signer::open_or_create(&config.signing_key_file).map_err(|e| failed(&e))?;
+    let mended = super::serve::runtime()?.block_on(audit::mend(config.audit, signer, super::clock::now()));
+    let told = match mended.map_err(|e| failed(&e))? {
+        Some(moved) => moved,
+        None => "everything in the log is signed; nothing was moved".to_owned(),
+    };
+    writeln!(Out::stdout(), "{told}").map_err(unwritable)
 }
 
 fn print_tail(data: &Data<'_>, tail: &Tail) -> Result<(), Failure> {
@@ -151,8 +177,9 @@ fn tell(event: &Event) -> String {
             let detail = detail.as_ref().map_or(String::new(), |d| format!(" ({})", d.escape_debug()));
             format!("{session} {outcome}{detail}, {bytes_in} bytes in, {bytes_out} out")
         }
-        Event::RecordingRecovered { recording, frames, .. } => {
-            format!("{} sealed as aborted with {frames} frames", recording.escape_debug())
+        Event::RecordingRecovered { recording, frames, attested, .. } => {
+            let signed = attested.map_or(String::new(), |n| format!(", {n} of them signed before it broke off"));
+            format!("{} sealed as aborted with {frames} frames{signed}", recording.escape_debug())
         }
         Event::RecordingRead { session, by, how, .. } => format!("{session} by {}: {}", by.name(), how.escape_debug()),
         Event::ElementUnreachable { session, element, reason } => {

@@ -104,7 +104,7 @@ pub(super) fn tell_damage(item: &Item) {
         Item::Torn { offset, bytes } => {
             writeln!(io::stderr(), "[the recording ends within a frame: {bytes} bytes at byte {offset}]")
         }
-        Item::Frame(_) | Item::Seal(_) => Ok(()),
+        Item::Frame(_) | Item::Mark(_) | Item::Seal(_) => Ok(()),
     };
     // There is nobody else to tell.
     told.ok();

@@ -140,6 +140,7 @@ pub(super) fn timeline(path: &Path, channel: Option<u32>, out: &mut Out) -> Resu
                     .map_err(unwritable)?;
                 last = None;
             }
+            Item::Mark(_) => {}
             Item::Torn { .. } | Item::Damage(_) => tell_damage(&item),
         }
     }

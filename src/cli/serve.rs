@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -33,14 +34,21 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let config = load(&args.config)?;
     telemetry::init();
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ran = runtime.block_on(async {
         let mut gateway = start(config).await?;
         gateway.print_listening();
         gateway.until_asked_to_stop().await?;
         gateway.stop().await;
         Ok(())
-    })
+    });
+    // A thread that waits for a disk which hangs must not keep the process.
+    runtime.shutdown_timeout(EXIT_PATIENCE);
+    ran
 }
+
+/// Threads that still wait for a disk are left behind after this.
+const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads a configuration for a command.
 ///
@@ -174,16 +182,20 @@ async fn recover(access: &Arc<Access>) {
         match result {
             Ok(sealed) => {
                 tracing::warn!(recording = sealed.recording, "An unfinished recording was sealed as aborted.");
-                let (session, recording) = (sealed.session, sealed.recording);
+                let (session, recording, attested) = (sealed.session, sealed.recording, Some(sealed.attested));
                 let event = Event::RecordingRecovered {
                     session,
                     recording,
                     frames: sealed.facts.frames,
                     digest: sealed.facts.digest,
+                    attested,
                 };
                 access.report(clock::now(), event).await;
             }
-            Err(error) => tracing::error!(%error, "An unfinished recording could not be sealed."),
+            Err(error) => {
+                tracing::error!(%error, "An unfinished recording could not be sealed.");
+                access.alarm("recording-not-recovered", error.to_string()).await;
+            }
         }
     }
 }

@@ -255,6 +255,9 @@ fn print(out: &mut dyn Write, findings: &Findings, verbose: bool) -> io::Result<
         for fault in &report.faults {
             writeln!(out, "  {} {}, byte {}: {}", bad("FAULT"), fault.file.display(), fault.offset, fault.what)?;
         }
+        for notice in &report.notices {
+            writeln!(out, "  note entry {}: {}", notice.entry, notice.what.escape_debug())?;
+        }
         if report.more_faults > 0 {
             writeln!(out, "  {} and {} more", bad("FAULT"), report.more_faults)?;
         }
@@ -311,12 +314,21 @@ fn recording_line(report: &Report) -> String {
     } else {
         String::new()
     };
+    // What a crash leaves can be written anew by whoever holds the disk, as far as nobody signed it.
+    let signed = match report.frames - report.attested.min(report.frames) {
+        0 => String::new(),
+        rest => format!(
+            ", signed while it was written up to frame {}; the {rest} frames behind are as they were found",
+            report.attested
+        ),
+    };
     match (report.state, report.intact()) {
         (State::Sealed, true) => {
-            format!("sealed ({}), {} frames, intact", report.outcome.map_or("", |o| o.as_str()), report.frames)
+            let outcome = report.outcome.map_or("", |o| o.as_str());
+            format!("sealed ({outcome}), {} frames, intact{signed}", report.frames)
         }
         (State::Open, true) => format!("still open, intact up to {last}"),
-        (State::Unsealed, true) => format!("unsealed, intact up to {last}{torn}"),
+        (State::Unsealed, true) => format!("unsealed, intact up to {last}{torn}{signed}"),
         (State::Sealed, false) => "sealed".to_owned(),
         (State::Open, false) => "still open".to_owned(),
         (State::Unsealed, false) => "unsealed".to_owned(),
@@ -335,7 +347,12 @@ mod tests {
     /// A data folder with one session in it.
     async fn data() -> Lab {
         let lab = Lab::new();
-        let config = audit::Config { dir: lab.dir.path().join("audit"), segment_bytes_max: 1 << 20, pending_max: 8 };
+        let config = audit::Config {
+            dir: lab.dir.path().join("audit"),
+            segment_bytes_max: 1 << 20,
+            pending_max: 8,
+            sync_timeout: std::time::Duration::from_secs(20),
+        };
         let log = audit::Log::open(config, Arc::clone(&lab.signer)).unwrap();
         let recorder = lab.create(1);
         assert!(log.append(at(0), opened(session(1), at(0))).await.is_ok());

@@ -57,6 +57,7 @@ fn watch(data: &Data<'_>, args: &Args) -> Result<(), Failure> {
                         show(&stamped.frame, &mut out)?;
                     }
                 }
+                Item::Mark(_) => {}
                 Item::Seal(sealed) => {
                     writeln!(out, "\r\nsealed: {}", sealed.seal.outcome)
                         .and_then(|()| out.flush())

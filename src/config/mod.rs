@@ -103,6 +103,9 @@ fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Opt
     let recording_config = recording::Config {
         dir: data_dir.join("recordings"),
         sync_interval: recording.millis(report, "sync_interval_ms", 100, 10..=200),
+        sync_timeout: recording.millis(report, "sync_timeout_ms", 5_000, 500..=60_000),
+        mark_interval: recording::MARK_INTERVAL,
+        bytes_max: limits.recording_bytes_max,
         free_bytes_min: recording.number(report, "free_bytes_min", 64 << 20, 0..=u64::MAX),
     };
     limits.exec_input_kept = recording.flag(report, "exec_input_kept", limits.exec_input_kept);
@@ -112,6 +115,7 @@ fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Opt
         dir: data_dir.join("audit"),
         segment_bytes_max: audit.number(report, "segment_bytes_max", 64 << 20, (1 << 16)..=(1 << 40)),
         pending_max: usize_of(audit.number(report, "pending_max", 4_096, 16..=1_000_000)),
+        sync_timeout: audit.millis(report, "sync_timeout_ms", 5_000, 500..=60_000),
     };
     audit.finish(report);
     let mut element = root.section(report, "elements");
@@ -247,6 +251,7 @@ fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {
         ))
         .unwrap_or(d.window_bytes),
         bulk_kept_bytes_max: l.number(report, "bulk_kept_bytes_max", d.bulk_kept_bytes_max, 0..=u64::MAX),
+        recording_bytes_max: l.number(report, "recording_bytes_max", d.recording_bytes_max, (1 << 20)..=u64::MAX),
         exec_input_kept: d.exec_input_kept,
         answer_timeout: l.millis(report, "answer_timeout_ms", 30_000, 100..=600_000),
         idle_timeout: l.duration(report, "idle_timeout", d.idle_timeout),

@@ -153,8 +153,16 @@ pub enum Event {
         bytes_in: u64,
         bytes_out: u64,
     },
-    /// A start found an unsealed recording and sealed it.
-    RecordingRecovered { session: Option<SessionId>, recording: String, frames: u64, digest: String },
+    /// A start found an unsealed recording and sealed it; the process before had signed `attested` of its frames, and the others are as they
+    /// were found.
+    RecordingRecovered {
+        session: Option<SessionId>,
+        recording: String,
+        frames: u64,
+        digest: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attested: Option<u64>,
+    },
     /// Somebody read a recording.
     RecordingRead { session: SessionId, by: Identity, how: String, via: Via },
     /// An element could not be reached or did not accept the gateway; the text is for operators.

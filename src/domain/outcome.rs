@@ -40,6 +40,8 @@ pub enum Outcome {
     ProtocolError,
     /// The recorder failed; nothing passes unrecorded.
     RecorderFailed,
+    /// The recording is as long as one may be.
+    RecordingFull,
     /// The identity's certificate was revoked.
     Revoked,
     /// The gateway shut down.
@@ -62,6 +64,7 @@ impl Outcome {
             Self::PolicyDenies => "policy-denies",
             Self::ProtocolError => "protocol-error",
             Self::RecorderFailed => "recorder-failed",
+            Self::RecordingFull => "recording-full",
             Self::Revoked => "revoked",
             Self::Shutdown => "shutdown",
             Self::Terminated => "terminated",
@@ -81,6 +84,9 @@ impl Outcome {
             Self::PolicyDenies => "the policy no longer allows this",
             Self::ProtocolError => "the protocol was broken",
             Self::RecorderFailed => "the session can no longer be recorded, so it was ended",
+            Self::RecordingFull => {
+                "as much as is recorded of one session has been recorded, so it was ended; open another one"
+            }
             Self::Revoked => "your certificate has been revoked",
             Self::Shutdown => "the gateway is shutting down",
             Self::Terminated => "an operator ended the session",

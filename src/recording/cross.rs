@@ -172,6 +172,7 @@ mod tests {
             recording: recording.clone(),
             frames: 0,
             digest,
+            attested: Some(0),
         };
         scene.log.note(at(2), recovered(digest));
         assert!(scene.compare(&[1, 2]).is_empty());

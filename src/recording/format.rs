@@ -1,10 +1,10 @@
 //! The bytes of a recording. Pure: everything comes in as an argument and nothing read is believed.
 //!
 //! ```text
-//! file    = header block* [seal]
+//! file    = header (block | mark)* [seal]
 //! header  = magic[8] version:u16 zero:u16 length:u32 facts-json[length] hash[32]
 //! block   = stored:u32 kind:u8 flags:u8 frames:u16 raw:u32 first:u64 at:i64 payload[stored] hash[32]
-//! payload = frame*, or a zstd frame of it (flags bit 0); of a seal: JSON
+//! payload = frame*, or a zstd frame of it (flags bit 0); of a mark and a seal: JSON
 //! frame   = kind:u8 length:u32 body[length], the body beginning with the frame's time as a varint of ns after `at`
 //! ```
 //!
@@ -87,6 +87,8 @@ pub fn decode_header(bytes: &[u8; HEADER_BYTES]) -> Result<usize, FormatError> {
 pub enum BlockKind {
     /// Frames.
     Frames,
+    /// A signature over what stands before it.
+    Mark,
     /// The seal: the last block.
     Seal,
 }
@@ -117,6 +119,7 @@ impl BlockHeader {
         let kind = match self.kind {
             BlockKind::Frames => 1,
             BlockKind::Seal => 2,
+            BlockKind::Mark => 3,
         };
         let fields = self.stored.to_le_bytes().into_iter().chain([kind, u8::from(self.packed)]);
         let fields = fields.chain(self.frames.to_le_bytes()).chain(self.raw.to_le_bytes());
@@ -138,6 +141,7 @@ impl BlockHeader {
         let kind = match kind {
             1 => BlockKind::Frames,
             2 => BlockKind::Seal,
+            3 => BlockKind::Mark,
             _ => return Err(odd("a block of no known kind")),
         };
         let packed = match flags {
@@ -152,7 +156,7 @@ impl BlockHeader {
         if !fits(stored) || !fits(raw) || (!packed && raw != stored) {
             return Err(odd("a block whose length cannot be"));
         }
-        if (frames == 0) != (kind == BlockKind::Seal) || u64::MAX - first < u64::from(frames) {
+        if (frames == 0) != (kind != BlockKind::Frames) || u64::MAX - first < u64::from(frames) {
             return Err(odd("a block whose count of frames cannot be"));
         }
         Ok(Self { kind, packed, frames, stored, raw, first, at })
@@ -180,6 +184,49 @@ pub fn unpack<'a>(header: &BlockHeader, stored: &'a [u8]) -> Result<Cow<'a, [u8]
     let raw = usize::try_from(header.raw).unwrap_or(usize::MAX).min(PAYLOAD_BYTES_MAX);
     let bytes = zstd::bulk::decompress(stored, raw).map_err(|_| odd("a block does not unpack"))?;
     if bytes.len() == raw { Ok(Cow::Owned(bytes)) } else { Err(odd("a block unpacks to another length")) }
+}
+
+/// What a mark says: the gateway had written so many frames.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    /// How many frames stand before.
+    pub frames: u64,
+    /// The time of the last of them.
+    pub at: Timestamp,
+    /// The name of the key.
+    pub key: String,
+    /// Ed25519 over [`Mark::message`], in base64.
+    pub signature: String,
+}
+
+impl Mark {
+    /// The text that the signature covers; `head` is the hash of the block before the mark.
+    pub fn message(&self, head: &Hash) -> Vec<u8> {
+        let Self { frames, at, .. } = self;
+        format!("sallyport recording mark v1\n{head}\n{frames}\n{at}\n").into_bytes()
+    }
+
+    /// The payload of the mark's block.
+    ///
+    /// # Errors
+    /// None that can happen: every mark has a text form.
+    pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
+        serde_json::to_vec(self).map_err(|_| odd("the mark has no text form"))
+    }
+
+    /// From the payload of a mark's block.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode(payload: &[u8]) -> Result<Self, FormatError> {
+        serde_json::from_slice(payload).map_err(|_| odd("a mark cannot be read"))
+    }
+
+    /// The signature's bytes; none when it is not base64, and no key has made that.
+    pub fn signature_bytes(&self) -> Vec<u8> {
+        STANDARD.decode(&self.signature).unwrap_or_default()
+    }
 }
 
 /// What the last block says.
@@ -303,6 +350,8 @@ mod tests {
         for bad in [
             BlockHeader { frames: 0, ..header() },
             BlockHeader { kind: BlockKind::Seal, ..header() },
+            BlockHeader { kind: BlockKind::Mark, ..header() },
+            BlockHeader { kind: BlockKind::Mark, frames: 0, packed: true, ..header() },
             BlockHeader { kind: BlockKind::Seal, frames: 0, packed: true, ..header() },
             BlockHeader { raw: 8, ..header() },
             BlockHeader { stored: too_long, raw: too_long, ..header() },
@@ -311,7 +360,7 @@ mod tests {
         ] {
             assert!(BlockHeader::decode(&bad.encode()).is_err(), "{bad:?}");
         }
-        for (at, byte) in [(4, 0), (4, 3), (5, 2), (5, 0x81)] {
+        for (at, byte) in [(4, 0), (4, 4), (5, 2), (5, 0x81)] {
             let mut bytes = header().encode();
             bytes[at] = byte;
             assert!(BlockHeader::decode(&bytes).is_err(), "{at} {byte}");

@@ -76,6 +76,31 @@ pub enum Frame<'a> {
     Note { text: &'a str },
 }
 
+impl Frame<'_> {
+    /// Whether it tells how something ended: such frames are taken a little longer than others.
+    pub(super) fn tells_an_end(&self) -> bool {
+        match self {
+            Self::HiddenInput { .. }
+            | Self::Digest { .. }
+            | Self::File { .. }
+            | Self::Forwarded { .. }
+            | Self::ExitStatus { .. }
+            | Self::ExitSignal { .. }
+            | Self::ChannelClosed { .. }
+            | Self::Note { .. } => true,
+            Self::ChannelOpened { .. }
+            | Self::Terminal { .. }
+            | Self::Data { .. }
+            | Self::Input { .. }
+            | Self::Resize { .. }
+            | Self::Signal { .. }
+            | Self::Environment { .. }
+            | Self::Decided { .. }
+            | Self::Exchange { .. } => false,
+        }
+    }
+}
+
 /// One thing that happened in a session, as it is read back. The variants are those of [`Frame`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the variants and fields are those of `Frame`")]

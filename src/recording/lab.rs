@@ -70,15 +70,25 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Self {
+        Self::with(|config| config)
+    }
+
+    /// One whose configuration `change` has changed.
+    pub(crate) fn with(change: impl FnOnce(Config) -> Config) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let signer = Signer::open_or_create(&dir.path().join("key.pem")).unwrap();
-        let store = open(dir.path(), &signer);
+        let store = Store::open(change(config(dir.path())), Arc::clone(&signer)).unwrap();
         Self { dir, signer, store }
     }
 
     /// What a restart does: nothing of the store before holds a file any more.
     pub(crate) fn restart(&mut self) {
-        self.store = open(self.dir.path(), &self.signer);
+        self.store = Store::open(config(self.dir.path()), Arc::clone(&self.signer)).unwrap();
+    }
+
+    /// Forgets what has been recovered.
+    pub(crate) fn forget(&self) {
+        std::fs::remove_file(self.store.dir().join("recovered.json")).ok();
     }
 
     pub(crate) fn create(&self, n: u8) -> Recorder {
@@ -102,9 +112,17 @@ impl Lab {
     }
 }
 
-fn open(dir: &Path, signer: &Arc<Signer>) -> Store {
-    let config = Config { dir: dir.join("recordings"), sync_interval: Duration::from_millis(10), free_bytes_min: 0 };
-    Store::open(config, Arc::clone(signer)).unwrap()
+/// What a store in a folder below `dir` needs.
+pub(crate) fn config(dir: &Path) -> Config {
+    Config {
+        dir: dir.join("recordings"),
+        sync_interval: Duration::from_millis(10),
+        sync_timeout: Duration::from_secs(20),
+        // Not before a test ends, unless it wants marks.
+        mark_interval: Duration::from_secs(3_600),
+        bytes_max: u64::MAX,
+        free_bytes_min: 0,
+    }
 }
 
 /// A short terminal session with a bit of everything.

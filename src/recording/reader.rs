@@ -14,7 +14,8 @@ use crate::audit::chain::Hash;
 use crate::domain::{SessionFacts, Timestamp};
 
 use super::format::{
-    self, BLOCK_HEADER_BYTES, BlockHeader, BlockKind, FormatError, HASH_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX, Seal,
+    self, BLOCK_HEADER_BYTES, BlockHeader, BlockKind, FormatError, HASH_BYTES, HEADER_BYTES, Mark, PAYLOAD_BYTES_MAX,
+    Seal,
 };
 use super::frame::{Kept, decode_frame};
 
@@ -74,11 +75,26 @@ pub struct Sealed {
     pub end: u64,
 }
 
+/// A mark with what it was made over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marked {
+    /// What it says.
+    pub mark: Mark,
+    /// The hash before it, which it signs.
+    pub head: Hash,
+    /// The frames that stand before it.
+    pub frames: u64,
+    /// The byte at which it begins.
+    pub offset: u64,
+}
+
 /// What comes next in a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// A frame.
     Frame(Stamped),
+    /// A mark.
+    Mark(Marked),
     /// The seal.
     Seal(Sealed),
     /// The last block is not whole: its writer ended, or is at it.
@@ -229,6 +245,9 @@ impl Reader {
                 self.sealed = true;
                 let end = offset + header.block_bytes();
                 self.ready.push_back(Item::Seal(Sealed { seal, head, digest, offset, end }));
+            }),
+            BlockKind::Mark => Mark::decode(payload).map(|mark| {
+                self.ready.push_back(Item::Mark(Marked { mark, head, frames, offset }));
             }),
             BlockKind::Frames => frames_of(&header, payload, offset, &mut self.ready),
         };

@@ -1,22 +1,20 @@
-//! The folder of recordings: where each lies, beginning one, and sealing what an earlier process left.
+//! The folder of recordings: where each lies, and beginning one.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::audit::Signer;
 use crate::audit::disk::{Disk, sync_dir};
-use crate::domain::{Outcome, RecordingFacts, SessionFacts, SessionId, Timestamp};
+use crate::audit::{Signer, join_within};
+use crate::domain::{SessionFacts, SessionId, Timestamp};
 
-use super::frame::Frame;
-use super::reader::{Item, Reader, is_sealed};
-use super::sync::{Queue, RecordedFile};
-use super::writer::{Chain, Packing, Recorder};
+use super::file::RecordedFile;
+use super::sync::Queue;
+use super::writer::Recorder;
 use super::{Config, RecordingError};
 
 /// The folder of recordings. Clones share it.
@@ -31,22 +29,9 @@ pub(super) struct Shared {
     config: Config,
     pub(super) signer: Arc<Signer>,
     pub(super) queue: Arc<Queue>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    through: Mutex<String>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
-
-/// What [`Store::recover`] sealed.
-#[derive(Debug, Clone)]
-pub struct Recovered {
-    /// The session, when the header could be read.
-    pub session: Option<SessionId>,
-    /// The recording's file, relative to the folder.
-    pub recording: String,
-    /// The seal's facts.
-    pub facts: RecordingFacts,
-}
-
-/// With less room than this no session is worth beginning, whatever the configuration asks for.
-const READY_BYTES_MIN: u64 = 1 << 20;
 
 impl Store {
     /// Opens the folder, making it when it is not there, and starts the thread that makes frames durable.
@@ -54,35 +39,24 @@ impl Store {
     /// # Errors
     /// A folder that cannot be written.
     pub fn open(config: Config, signer: Arc<Signer>) -> Result<Self, RecordingError> {
-        let failed = |e: io::Error| RecordingError(format!("{}: {e}", config.dir.display()));
+        let failed = |e: io::Error| RecordingError::Failed(format!("{}: {e}", config.dir.display()));
         make_dirs(&config.dir).map_err(failed)?;
         signer.publish(&config.dir).map_err(failed)?;
-        let queue = Queue::new();
-        // Half of the interval to gather, half for the disk.
-        let (of_thread, gather) = (Arc::clone(&queue), config.sync_interval / 2);
-        let thread = std::thread::Builder::new().name("recording-sync".to_owned());
-        let thread = Mutex::new(Some(thread.spawn(move || of_thread.run(gather)).map_err(failed)?));
-        Ok(Self { shared: Arc::new(Shared { config, signer, queue, thread }) })
+        let queue = Queue::new(&config);
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let (syncs, watches) = (Arc::clone(&queue), Arc::clone(&queue));
+        let threads = vec![
+            named("recording-sync").spawn(move || syncs.run()).map_err(failed)?,
+            named("recording-watch").spawn(move || watches.watch()).map_err(failed)?,
+        ];
+        Ok(Self {
+            shared: Arc::new(Shared { config, signer, queue, through: Mutex::default(), threads: Mutex::new(threads) }),
+        })
     }
 
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.shared.config.dir
-    }
-
-    /// Seals as aborted what an earlier process left unsealed. Call before the first [`Store::create`].
-    ///
-    /// What a living process has open is left alone. A recording that is damaged before its end is not sealed: it is
-    /// evidence, and `sallyport verify` tells where it was changed.
-    pub fn recover(&self, at: Timestamp) -> Vec<Result<Recovered, RecordingError>> {
-        let files = match recordings(self.dir()) {
-            Ok(files) => files,
-            Err(e) => return vec![Err(RecordingError(format!("{}: {e}", self.dir().display())))],
-        };
-        let recovered = files.iter().filter_map(|file| {
-            self.recover_one(file, at).map_err(|e| RecordingError(format!("{}: {e}", file.display()))).transpose()
-        });
-        recovered.collect()
     }
 
     /// The path, relative to the folder, at which `session` opened at `at` is recorded.
@@ -107,95 +81,63 @@ impl Store {
         disk: impl FnOnce(File) -> Box<dyn Disk>,
     ) -> Result<Recorder, RecordingError> {
         if facts.recording != Self::path_of(facts.session, facts.opened_at) {
-            return Err(RecordingError(format!(
+            return Err(RecordingError::Failed(format!(
                 "`{}` is not the place of session {}",
                 facts.recording.escape_debug(),
                 facts.session
             )));
         }
         let path = self.dir().join(&facts.recording);
-        let failed = |e: io::Error| RecordingError(format!("{}: {e}", path.display()));
-        let room = self.room().map_err(failed)?;
-        let wanted = self.shared.config.free_bytes_min.max(READY_BYTES_MIN);
+        let failed = |e: io::Error| RecordingError::Failed(format!("{}: {e}", path.display()));
+        if self.shared.queue.overdue() {
+            return Err(RecordingError::Failed(format!("{}: the disk does not answer", self.dir().display())));
+        }
+        let (room, wanted) = self.shared.queue.room().map_err(failed)?;
         if room < wanted {
-            return Err(RecordingError(format!(
+            return Err(RecordingError::Failed(format!(
                 "{} has {room} bytes of room left, less than the {wanted} it must have",
                 self.dir().display()
             )));
         }
         let day = path.parent().unwrap_or(self.dir());
         make_dirs(day).map_err(failed)?;
+        self.expect(&facts.recording).map_err(failed)?;
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
         file.try_lock().map_err(|e| failed(e.into()))?;
-        let file = RecordedFile::new(disk(file), Some(day.to_owned()));
-        Recorder::begin(Arc::clone(&self.shared), file, facts).inspect_err(|_| {
+        let (signer, bytes_max) = (Arc::clone(&self.shared.signer), self.shared.config.bytes_max);
+        let begun = RecordedFile::begin((disk(file), path.clone()), signer, bytes_max, facts).inspect_err(|_| {
             // A file without a header is no recording; where it cannot be removed, recovery tells of it.
             fs::remove_file(&path).ok();
-        })
+        });
+        Ok(Recorder::begin(Arc::clone(&self.shared), begun?))
+    }
+
+    /// How long anything that waits for the disk may take.
+    pub fn patience(&self) -> Duration {
+        self.shared.config.sync_timeout
     }
 
     /// Whether recordings can be written: for readiness.
     pub fn healthy(&self) -> bool {
-        let room = self.room().is_ok_and(|room| room >= self.shared.config.free_bytes_min.max(READY_BYTES_MIN));
-        room && !self.shared.queue.unwell.load(Ordering::Acquire)
+        self.shared.queue.healthy() && self.shared.queue.room().is_ok_and(|(room, wanted)| room >= wanted)
     }
 
-    fn room(&self) -> io::Result<u64> {
-        let disk = rustix::fs::statvfs(self.dir())?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    pub(super) fn signer(&self) -> &Arc<Signer> {
+        &self.shared.signer
     }
 
-    fn recover_one(&self, path: &Path, at: Timestamp) -> io::Result<Option<Recovered>> {
-        let file = OpenOptions::new().read(true).append(true).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(e)) => return Err(e),
-        }
-        if is_sealed(&file)? {
-            return Ok(None);
-        }
-        let mut reader = Reader::open(path)?.map_err(io::Error::other)?;
-        let mut torn = 0;
-        loop {
-            match reader.next_item()? {
-                Some(Item::Frame(_)) => {}
-                Some(Item::Torn { bytes, .. }) => torn = bytes,
-                Some(Item::Seal(_)) => return Ok(None),
-                Some(Item::Damage(damage)) => {
-                    return Err(io::Error::other(format!("it was changed and is left as it is: {damage}")));
-                }
-                None => break,
-            }
-        }
-        let (facts, place) = (reader.facts().clone(), reader.place());
-        if torn > 0 {
-            file.set_len(place.offset)?;
-        }
-        let chain = Chain {
-            head: place.head,
-            frames: place.frames,
-            bytes: place.offset,
-            sealed: false,
-            packing: Packing::default(),
-        };
-        let recorder = Recorder::resume(Arc::clone(&self.shared), RecordedFile::new(Box::new(file), None), chain);
-        if torn > 0 {
-            let text = format!("{torn} bytes of an unfinished block were cut here when the recording was recovered");
-            recorder.keep(at, &Frame::Note { text: &text }).map_err(io::Error::other)?;
-        }
-        let sealed = recorder.seal(at, Outcome::Aborted).map_err(io::Error::other)?;
-        let recording = path.strip_prefix(self.dir()).unwrap_or(path).to_string_lossy().into_owned();
-        Ok(Some(Recovered { session: Some(facts.session), recording, facts: sealed }))
+    /// The last name that [`Store::recover`] has gone through.
+    pub(super) fn through(&self) -> &Mutex<String> {
+        &self.shared.through
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         self.queue.stop();
-        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            // What it could not make durable it has told the recorders.
-            thread.join().ok();
+        // What could not be made durable the recorders have been told.
+        for thread in self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            join_within(thread, self.config.sync_timeout);
         }
     }
 }
@@ -240,3 +182,6 @@ fn make_dirs(dir: &Path) -> io::Result<()> {
 
 /// How long a frame may take to be durable when nothing says otherwise.
 pub const SYNC_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long frames may be unsigned when nothing says otherwise.
+pub const MARK_INTERVAL: Duration = Duration::from_secs(5);

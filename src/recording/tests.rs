@@ -154,6 +154,7 @@ fn a_crash_at_any_byte_verifies_and_is_sealed_by_the_next_start() {
     let cuts = borders.iter().flat_map(|b| [*b, *b + 1, *b + 27, *b + 40]).filter(|cut| *cut <= whole.len() as u64);
     for cut in cuts {
         fs::write(lab.path(1), &whole[..cut as usize]).unwrap();
+        lab.forget();
         let kept = borders.iter().filter(|b| **b <= cut).count() as u64 - 1;
         let report = lab.verify(&lab.path(1));
         assert!(report.intact() && report.state == State::Unsealed && report.frames == kept, "{cut}: {report:?}");
@@ -167,6 +168,7 @@ fn a_crash_at_any_byte_verifies_and_is_sealed_by_the_next_start() {
     }
     // Zeros, as a power cut may leave them.
     fs::write(lab.path(1), [whole.as_slice(), &[0; 500]].concat()).unwrap();
+    lab.forget();
     assert_eq!(lab.verify(&lab.path(1)).torn_bytes, 500);
     assert_eq!(lab.store.recover(at(80_000)).len(), 1);
 }
@@ -185,7 +187,10 @@ fn recovery_leaves_the_living_and_the_damaged_alone() {
     spoiled[place] ^= 1;
     fs::write(lab.path(2), &spoiled).unwrap();
     let recovered = lab.store.recover(at(1));
-    assert!(recovered.len() == 1 && recovered[0].as_ref().unwrap_err().0.contains("frame 2"), "{recovered:?}");
+    assert!(
+        recovered.len() == 1 && recovered[0].as_ref().unwrap_err().to_string().contains("frame 2"),
+        "{recovered:?}"
+    );
     assert_eq!(fs::read(lab.path(2)).unwrap(), spoiled);
     living.write(at(2), &Frame::Note { text: "still here" }).unwrap();
 }
@@ -215,14 +220,14 @@ async fn a_failed_write_is_final_and_a_failed_sync_is_told() {
     while write(&recorder).is_ok() {}
     full.room.store(1_000_000, std::sync::atomic::Ordering::SeqCst);
     assert!(write(&recorder).is_err() && recorder.seal(at(1), Outcome::RecorderFailed).is_err());
-    recorder.failed().await;
+    recorder.ended().await;
     drop(recorder);
     let report = lab.verify(&lab.path(1));
     assert!(report.intact() && report.torn_bytes == 0, "the torn block was cut: {report:?}");
 
     let broken = Faults::new(i64::MAX, 0);
     let recorder = lab.create_on(2, |file| broken.over(file)).unwrap();
-    assert!(recorder.failed().await.0.contains("injected"));
+    assert!(recorder.ended().await.to_string().contains("injected"));
     assert!(write(&recorder).is_err() && !lab.store.healthy());
 
     let nothing = Faults::new(10, i64::MAX);
@@ -241,9 +246,9 @@ fn a_session_that_is_not_in_its_place_or_has_no_room_is_refused() {
     let recorder = lab.create(2);
     assert!(lab.store.create(&lab::facts(session(2), at(0))).is_err(), "twice the same");
     drop(recorder);
-    let config = Config { dir: lab.dir.path().join("small"), sync_interval: SYNC_INTERVAL, free_bytes_min: u64::MAX };
+    let config = Config { dir: lab.dir.path().join("small"), free_bytes_min: u64::MAX, ..lab::config(lab.dir.path()) };
     let small = Store::open(config, lab.signer.clone()).unwrap();
-    assert!(small.create(&lab::facts(session(1), at(0))).unwrap_err().0.contains("room"));
+    assert!(small.create(&lab::facts(session(1), at(0))).unwrap_err().to_string().contains("room"));
     assert!(!small.healthy());
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::audit::{Keys, SignatureCheck};
 use crate::domain::{Outcome, RecordingFacts, SessionFacts, Timestamp};
 
-use super::reader::{Item, Reader, Sealed};
+use super::reader::{Item, Marked, Reader, Sealed};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,6 +50,9 @@ pub struct Report {
     pub outcome: Option<Outcome>,
     /// Frames that could be read.
     pub frames: u64,
+    /// Frames that the gateway signed while it wrote them, by the last mark, or by a seal that ended the session as it should. Those behind them
+    /// were found by a later start, which cannot know who wrote them.
+    pub attested: u64,
     /// The time of the last of them.
     pub last_at: Option<Timestamp>,
     /// The bytes of the file that hold the recording.
@@ -87,6 +90,7 @@ pub fn verify(path: &Path, keys: &Keys) -> io::Result<Report> {
         state,
         outcome: None,
         frames: 0,
+        attested: 0,
         last_at: None,
         bytes: 0,
         digest: None,
@@ -115,6 +119,7 @@ pub fn verify(path: &Path, keys: &Keys) -> io::Result<Report> {
                     what: damage.to_string(),
                 });
             }
+            Item::Mark(marked) => check_mark(&marked, keys, &mut report),
             Item::Seal(sealed) => check_seal(&sealed, keys, &mut report),
         }
     }
@@ -123,10 +128,25 @@ pub fn verify(path: &Path, keys: &Keys) -> io::Result<Report> {
     Ok(report)
 }
 
+fn check_mark(marked: &Marked, keys: &Keys, report: &mut Report) {
+    let Marked { mark, head, frames, offset } = marked;
+    let what = match keys.check(&mark.key, &mark.message(head), &mark.signature_bytes()) {
+        SignatureCheck::Valid if mark.frames == *frames => {
+            report.attested = *frames;
+            return;
+        }
+        SignatureCheck::Valid => format!("a mark is over {} frames, and {frames} stand before it", mark.frames),
+        SignatureCheck::Invalid => "the signature of a mark is false".to_owned(),
+        SignatureCheck::UnknownKey => format!("a mark is signed by key {}, which is not trusted", mark.key),
+    };
+    report.faults.push(Fault { frame: Some(*frames), offset: Some(*offset), what });
+}
+
 fn check_seal(sealed: &Sealed, keys: &Keys, report: &mut Report) {
     let Sealed { seal, head, offset, .. } = sealed;
     let mut fault = |what: String| report.faults.push(Fault { frame: Some(seal.frames), offset: Some(*offset), what });
     match keys.check(&seal.key, &seal.message(head), &seal.signature_bytes()) {
+        SignatureCheck::Valid if seal.outcome != Outcome::Aborted => report.attested = seal.frames,
         SignatureCheck::Valid => {}
         SignatureCheck::Invalid => fault("the seal's signature is false".to_owned()),
         SignatureCheck::UnknownKey => fault(format!("the seal is signed by key {}, which is not trusted", seal.key)),

@@ -509,3 +509,149 @@ fn a_disk_that_cannot_sync_ends_sessions() {
     let next = lab.pair.gateway.run(&["echo reached"]);
     assert!(next.code() != 0 && !next.text().contains("reached"), "nothing opens without a durable log");
 }
+
+/// Holds up every sync of the gateway's for a minute, while it lives.
+fn hang_the_disk(lab: &Lab) -> crate::harness::process::Process {
+    let mut strace = Command::new(find("strace").expect("asked for"));
+    strace.args(["-f", "-q", "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:delay_enter=60000000"]);
+    strace.args(["-o", "/dev/null", "-p"]).arg(lab.gateway.process.id().to_string());
+    crate::harness::process::Process::start(&lab.site.scratch(), "strace", &mut strace)
+}
+
+#[test]
+fn a_disk_that_hangs_ends_sessions() {
+    need!("root", "sshd", "strace");
+    let lab = Lab::with(Profile::Modern, "", |site| {
+        site.configure("recording", "sync_timeout_ms", 1_000);
+        site.configure("audit", "sync_timeout_ms", 1_000);
+        site.configure("limits", "drain_grace_ms", 500);
+    });
+    let tick = "while :; do echo tick; sleep 0.05; done";
+    let mut live = Live::start(&lab.pair.gateway, &lab.site.scratch(), "live", &["-tt"], tick, "tick");
+    let hanging = hang_the_disk(&lab);
+    live.ends_within(SOON);
+    assert!(live.process.all().contains(RECORDER_FAILED), "{}", live.process.all());
+    assert!(!lab.gateway.http("/readyz").0.contains(" 200 "), "the gateway says that it is not ready");
+    let begun = std::time::Instant::now();
+    let next = lab.pair.gateway.run(&["echo reached"]);
+    assert!(next.code() != 0 && !next.text().contains("reached"), "nothing opens: {}", next.all());
+    assert!(begun.elapsed() < SOON, "and nobody waits for it: {:?}", begun.elapsed());
+    // A gateway that is told to stop does, though its log cannot be closed.
+    let Lab { mut gateway, site, sshd: _sshd, .. } = lab;
+    gateway.process.signal("TERM");
+    let status = format!("/proc/{}/status", gateway.process.id());
+    // What held up its threads has yet to let go of them.
+    wait_until("it has ended", SOON, || fs::read_to_string(&status).is_ok_and(|status| status.contains("State:\tZ")));
+    drop(hanging);
+    gateway.process.ended(SOON);
+    let _gateway = site.restart(&[]);
+    site.verify(&[&site.path().join("data")]).ok();
+}
+
+/// Output that does not pack, with pauses in which the client catches up, so that it can be told why it ends.
+const GUSHES: &str = "while :; do head -c 150000 /dev/urandom | base64; sleep 0.01; done";
+
+#[test]
+fn a_disk_that_fills_up_ends_the_largest_writer_first() {
+    need!("root", "sshd", "mount");
+    let mut site = Site::new();
+    let _disk = Tmpfs::mount(site.path().join("data/recordings"), "64m");
+    let dir = site.scratch().join("linux-1");
+    let sshd = crate::harness::element::Sshd::start(&dir, Profile::Modern, Some(&site.element_ca()), "");
+    site.element("linux-1", &sshd, "");
+    site.grant("ada", "linux-1");
+    site.configure("recording", "free_bytes_min", 48 << 20);
+    let gateway = site.start();
+    let way = gateway.client("ada", "linux-1");
+    let tick = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.05; done";
+    let mut quiet = Live::start(&way, &site.scratch(), "quiet", &["-tt"], tick, "tick 1");
+    let ran = way.feed(&["-tt"], &[GUSHES], Vec::new());
+    assert!(ran.all().contains(RECORDER_FAILED), "{} bytes, then {}", ran.out.len(), ran.errors());
+    let ticks = |out: &str| out.matches("tick").count();
+    let before = ticks(&quiet.process.out());
+    wait_until("the other one goes on", SOON, || ticks(&quiet.process.out()) > before + 10);
+    assert!(quiet.process.running());
+    let ended = site.closed_session();
+    assert_eq!(ended["outcome"], "recorder-failed", "{ended}");
+    assert!(ended["detail"].to_string().contains("nearly full"), "{ended}");
+    let verified = site.verify(&[&site.recording(&ended)]).ok();
+    assert!(verified.text().contains("sealed (recorder-failed)"), "what it was is sealed: {}", verified.text());
+    let next = way.run(&["echo reached"]);
+    assert!(next.code() != 0 && !next.text().contains("reached"), "{}", next.all());
+}
+
+#[test]
+fn a_session_that_records_too_much_ends_with_a_clear_message() {
+    need!("sshd");
+    let lab = Lab::with(Profile::Modern, "", |site| site.configure("limits", "recording_bytes_max", 1 << 20));
+    let ran = lab.pair.gateway.feed(&["-tt"], &[GUSHES], Vec::new());
+    assert!(ran.all().contains("as much as is recorded of one session has been recorded"), "{}", ran.errors());
+    let session = lab.site.closed_session();
+    assert_eq!(session["outcome"], "recording-full", "{session}");
+    let size = fs::metadata(lab.site.recording(&session)).expect("the recording").len();
+    assert!((1 << 20..2 << 20).contains(&size), "{size} bytes");
+    lab.site.verify(&[&lab.site.path().join("data")]).ok();
+    lab.pair.gateway.run(&["true"]).ok();
+}
+
+#[test]
+fn entries_that_were_added_behind_a_clean_stop_refuse_the_start() {
+    need!("sshd");
+    let lab = Lab::start();
+    lab.pair.gateway.run(&["true"]).ok();
+    lab.site.closed_session();
+    let Lab { gateway, site, sshd: _sshd, .. } = lab;
+    gateway.stop(SOON);
+    let segment = site.path().join("data/audit/00000000000000000000.jsonl");
+    let good = fs::read_to_string(&segment).expect("the log");
+    let last: serde_json::Value = serde_json::from_str(good.lines().last().expect("an entry")).expect("JSON");
+    assert_eq!(last["event"]["event"], "gateway-stopped");
+    let (seq, prev) = (last["seq"].as_u64().expect("a number") + 1, last["hash"].as_str().expect("a hash"));
+    let event =
+        r#"{"event":"lock-removed","subject":"user:eve","by":"spiffe://carrier.example/user/ada","via":"console"}"#;
+    let line = format!(r#"{{"seq":{seq},"at":{},"prev":"{prev}","event":{event}"#, last["at"]);
+    let forged = format!("{line},\"hash\":\"{}\"}}\n", crate::harness::client::digest(line.as_bytes()));
+    fs::write(&segment, format!("{good}{forged}")).expect("a file");
+
+    let refused = site.sallyport(&["serve"]);
+    assert_ne!(refused.code(), 0);
+    assert!(
+        refused.errors().contains("follow a clean stop") && refused.errors().contains("audit mend"),
+        "{}",
+        refused.errors()
+    );
+    site.sallyport(&["audit", "mend"]).ok();
+    let _gateway = site.restart(&[]);
+    let verified = site.verify(&[&site.path().join("data/audit")]).ok();
+    assert!(verified.text().contains("were moved to"), "{}", verified.text());
+    assert!(!site.events().iter().any(|e| e["event"]["subject"] == "user:eve"));
+    assert_eq!(
+        fs::read_to_string(site.path().join(format!("data/audit/unsigned-{seq:020}.jsonl"))).expect("kept"),
+        forged
+    );
+}
+
+#[test]
+fn a_recording_that_was_changed_while_the_gateway_was_down_raises_an_alarm_once() {
+    need!("sshd");
+    let lab = Lab::start();
+    let _live = Live::start(&lab.pair.gateway, &lab.site.scratch(), "live", &["-tt"], "echo up; sleep 600", "up");
+    let Lab { mut gateway, site, sshd: _sshd, .. } = lab;
+    let file = site.recording(&site.sessions().pop().expect("a session"));
+    gateway.process.signal("KILL");
+    gateway.process.ended(SOON);
+    let mut bytes = fs::read(&file).expect("the recording");
+    let place = bytes.len() - 100;
+    bytes[place] ^= 1;
+    fs::write(&file, &bytes).expect("a file");
+    for _ in 0..2 {
+        let gateway = site.restart(&[]);
+        let alarms: Vec<_> =
+            site.events().into_iter().filter(|e| e["event"]["what"] == "recording-not-recovered").collect();
+        assert_eq!(alarms.len(), 1, "{alarms:?}");
+        let name = file.file_name().expect("a name").to_string_lossy();
+        assert!(alarms[0].to_string().contains(&*name), "{alarms:?}");
+        gateway.stop(SOON);
+    }
+    assert_eq!(fs::read(&file).expect("the recording"), bytes, "it is left as evidence");
+}
