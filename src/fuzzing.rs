@@ -41,6 +41,8 @@ targets! {
     gnmi_framing = crate::protocol::gnmi::fuzz::framing, "gRPC messages in a body that comes in pieces: the size of a piece, then the body.";
     gnmi_path = crate::protocol::gnmi::fuzz::path, "A gNMI path below a prefix: both as messages, a zero between them.";
     gnmi_request = crate::protocol::gnmi::fuzz::request, "Requests of gNMI and gNOI: a method, a line end, a message.";
+    http_framing = crate::protocol::web::fuzz::http_framing, "Requests of HTTP/1.1, one after the other.";
+    http_path = crate::protocol::web::fuzz::http_path, "Paths of requests, and queries after a line end.";
     host_key = crate::element::fuzz::host_key, "Pinned host keys.";
     json_data = crate::domain::fuzz::json_data, "Data in JSON.";
     object_pattern = crate::policy::fuzz::object_pattern, "Objects of rows and of requests: a kind, a pattern, then the object, each after a line end.";
@@ -49,6 +51,7 @@ targets! {
     policy_rows = crate::policy::fuzz::policy_rows, "`policy.csv`.";
     proxy_header = crate::access::fuzz::proxy_header, "PROXY headers, both versions.";
     recording = crate::recording::fuzz::recording, "Recordings: file header, blocks, frames, seal.";
+    restconf_request = crate::protocol::restconf::fuzz::restconf_request, "RESTCONF: method, URL and media type, each after a line end, then the body.";
     scp = crate::protocol::ssh::fuzz::scp, "An scp command, a line end, and steps as for `sftp`.";
     sealed_secret = crate::element::fuzz::sealed_secret, "Sealed secrets, and secrets to be sealed.";
     sftp = crate::protocol::ssh::fuzz::sftp, "Both directions of SFTP: steps of side (even: client), length (two bytes) and bytes.";

@@ -87,6 +87,7 @@ verbs! {
     RestconfPut = "restconf.put", "Creating or replacing a resource. The object is a data target.";
     RestconfPatch = "restconf.patch", "Merging into a resource. The object is a data target.";
     RestconfDelete = "restconf.delete", "Deleting a resource. The object is a data target.";
+    RestconfAction = "restconf.action", "An action of a node (RFC 7950 §7.15). The object is a data target.";
     RestconfOperation = "restconf.operation", "An operation of the model. The object is `module:name`.";
     RestconfStream = "restconf.stream", "Following an event stream. The object is its name.";
     HttpGet = "http.get", "Reading over HTTP. The object is a canonical path.";

@@ -3,6 +3,7 @@
 //! A new protocol is one folder, one line in [`all`] and rows in `policies/`; one that goes over HTTP has its line in [`OVER_HTTP`].
 
 pub mod gnmi;
+pub mod restconf;
 pub mod ssh;
 pub mod web;
 

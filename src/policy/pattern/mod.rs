@@ -58,6 +58,7 @@ pub(super) const fn kind(verb: Verb) -> ObjectKind {
         | Verb::RestconfPut
         | Verb::RestconfPatch
         | Verb::RestconfDelete
+        | Verb::RestconfAction
         | Verb::GnmiGet
         | Verb::GnmiUpdate
         | Verb::GnmiReplace

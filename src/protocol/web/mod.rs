@@ -11,7 +11,10 @@ mod authority;
 mod body;
 mod codec;
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod guard;
+pub mod path;
 mod service;
 mod tasks;
 #[cfg(test)]
