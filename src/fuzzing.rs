@@ -45,6 +45,9 @@ targets! {
     http_path = crate::protocol::web::fuzz::http_path, "Paths of requests, and queries after a line end.";
     host_key = crate::element::fuzz::host_key, "Pinned host keys.";
     json_data = crate::domain::fuzz::json_data, "Data in JSON.";
+    netconf_framing = crate::protocol::netconf::fuzz::framing, "NETCONF messages, both framings.";
+    netconf_rpc = crate::protocol::netconf::fuzz::rpc, "RPCs of NETCONF.";
+    netconf_xml = crate::protocol::netconf::fuzz::xml, "XML, and answers that are pruned.";
     object_pattern = crate::policy::fuzz::object_pattern, "Objects of rows and of requests: a kind, a pattern, then the object, each after a line end.";
     obligation = crate::policy::fuzz::obligation, "Obligations, windows among them, after eight bytes of a moment.";
     policy_cases = crate::policy::fuzz::policy_cases, "`cases.toml`.";

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::NetconfLimits;
 use crate::domain::{Door, ElementName, Identity};
 
 /// Where clients come in.
@@ -60,6 +61,8 @@ pub struct Limits {
     pub drain_grace: Duration,
     /// What HTTP may take.
     pub http: HttpLimits,
+    /// What NETCONF may take.
+    pub netconf: NetconfLimits,
     /// Environment variables that are passed on; a `*` at the end stands for any rest.
     pub environment: Vec<String>,
 }
@@ -85,6 +88,7 @@ impl Default for Limits {
             keepalive_interval: Duration::from_secs(60),
             drain_grace: Duration::from_secs(10),
             http: HttpLimits::default(),
+            netconf: NetconfLimits::default(),
             environment: ["LANG", "LC_*", "TZ", "COLORTERM", "NO_COLOR"].map(str::to_owned).into(),
         }
     }

@@ -14,6 +14,7 @@ mod identify;
 mod limits;
 mod live;
 mod metrics;
+mod netconf_limits;
 mod own;
 mod protocol;
 mod proxy;
@@ -48,7 +49,8 @@ pub use accept::{Addresses, bind, serve};
 pub use limits::{Doors, HttpLimits, Limits};
 pub use live::{Live, LiveSession};
 pub use metrics::Metrics;
-pub use protocol::{BoxFuture, Client, Entry, Protocol, Spoken, Stream};
+pub use netconf_limits::NetconfLimits;
+pub use protocol::{BoxFuture, Client, Entry, Protocol, Spoken, Stream, Subsystem};
 pub use refusal::Refusal;
 pub use reload::watch_files;
 pub use rules::{Reloaded, Rules, RulesStore};
@@ -79,6 +81,8 @@ pub struct Parts {
     pub element: element::Config,
     /// Metrics.
     pub metrics: Metrics,
+    /// What protocols carry for each other.
+    pub subsystems: &'static [&'static dyn Subsystem],
 }
 
 /// The gateway's one path, shared by every connection.
@@ -166,6 +170,11 @@ impl Access {
     /// Policy and inventory.
     pub fn rules(&self) -> &RulesStore {
         &self.parts.rules
+    }
+
+    /// The adapter of an SSH subsystem, if there is one: it is handed the plain stream.
+    pub fn subsystem(&self, name: &str) -> Option<&'static dyn Subsystem> {
+        self.parts.subsystems.iter().copied().find(|subsystem| subsystem.name() == name)
     }
 
     /// What is counted.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Access;
-use crate::domain::ElementName;
+use super::{Access, Grant, Visit};
+use crate::domain::{Action, ElementName, Outcome};
 use crate::identity::Verified;
 
 /// A boxed future.
@@ -83,4 +83,27 @@ pub trait Protocol: Send + Sync {
     }
     /// Serves one client until it is gone. Everything it opened is closed and sealed when this returns.
     fn serve<'a>(&'a self, access: Arc<Access>, client: Client) -> BoxFuture<'a, ()>;
+}
+
+/// A protocol that runs on a plain stream inside another: an SSH subsystem that is policed.
+pub trait Subsystem: Send + Sync {
+    /// The name by which SSH asks for it.
+    fn name(&self) -> &'static str;
+    /// What opening it is.
+    fn opening(&self) -> Action;
+    /// Serves one client on a plain stream until either side is done; the grant is that of [`Subsystem::opening`], on `channel`. Dropping the
+    /// future ends it at once.
+    fn speak<'a>(
+        &'a self,
+        visit: &'a Visit,
+        grant: &'a Grant,
+        channel: u32,
+        client: Box<dyn Stream>,
+    ) -> BoxFuture<'a, Outcome>;
+}
+
+impl std::fmt::Debug for dyn Subsystem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }

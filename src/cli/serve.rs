@@ -156,6 +156,7 @@ fn assemble(config: Config) -> Result<Arc<Access>, Failure> {
     let limits: Limits = config.limits;
     let name = config.name;
     let parts = Parts {
+        subsystems: protocol::subsystems(),
         name,
         domain: config.domain,
         limits,

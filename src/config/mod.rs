@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use crate::access::{Doors, HttpLimits, Limits};
+use crate::access::{Doors, HttpLimits, Limits, NetconfLimits};
 use crate::{audit, element, identity, recording};
 use reader::{Report, Section};
 
@@ -258,6 +258,7 @@ fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {
         keepalive_interval: l.duration(report, "keepalive_interval", d.keepalive_interval),
         drain_grace: l.millis(report, "drain_grace_ms", 10_000, 0..=3_600_000),
         http: read_http(&mut l, report),
+        netconf: read_netconf(&mut l, report),
         environment: l.list(report, "environment").unwrap_or(d.environment),
     };
     l.finish(report);
@@ -281,6 +282,25 @@ fn read_http(limits: &mut Section<'_, '_>, report: &mut Report<'_>) -> HttpLimit
         idle_timeout: h.duration(report, "idle_timeout", d.idle_timeout),
     };
     h.finish(report);
+    limits
+}
+
+fn read_netconf(limits: &mut Section<'_, '_>, report: &mut Report<'_>) -> NetconfLimits {
+    let d = NetconfLimits::default();
+    let mut n = limits.section(report, "netconf");
+    let mut count = |key, default: usize, range| usize_of(n.number(report, key, default as u64, range));
+    let limits = NetconfLimits {
+        depth_max: count("depth_max", d.depth_max, 8..=200),
+        elements_max: count("elements_max", d.elements_max, 100..=10_000_000),
+        pipeline_max: count("pipeline_max", d.pipeline_max, 1..=10_000),
+        kept_bytes_max: count("kept_bytes_max", d.kept_bytes_max, 0..=(16 << 20)),
+        observed_bytes_max: count("observed_bytes_max", d.observed_bytes_max, 0..=(64 << 20)),
+        message_bytes_max: n.number(report, "message_bytes_max", d.message_bytes_max, (4 << 10)..=(1 << 30)),
+        reply_bytes_max: n.number(report, "reply_bytes_max", d.reply_bytes_max, (4 << 10)..=(1 << 40)),
+        hello_timeout: n.millis(report, "hello_timeout_ms", 30_000, 100..=600_000),
+        reply_timeout: n.millis(report, "reply_timeout_ms", 600_000, 100..=86_400_000),
+    };
+    n.finish(report);
     limits
 }
 

@@ -204,6 +204,8 @@ pub struct Display {
 /// What to open on the element.
 #[derive(Debug, Clone)]
 pub enum Opening {
+    /// A session channel where the element speaks NETCONF over SSH.
+    Netconf,
     /// A session channel.
     Session,
     /// A TCP connection made by the element (RFC 4254 §7.2).

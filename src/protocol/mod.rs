@@ -3,11 +3,12 @@
 //! A new protocol is one folder, one line in [`all`] and rows in `policies/`; one that goes over HTTP has its line in [`OVER_HTTP`].
 
 pub mod gnmi;
+pub mod netconf;
 pub mod restconf;
 pub mod ssh;
 pub mod web;
 
-use crate::access::Protocol;
+use crate::access::{Protocol, Subsystem};
 
 /// What goes over HTTP; the first that takes a request has it.
 static OVER_HTTP: &[&dyn web::Service] = &[];
@@ -18,4 +19,9 @@ static WEB: web::Web = web::Web::new(OVER_HTTP);
 pub fn all() -> &'static [&'static dyn Protocol] {
     static ALL: &[&dyn Protocol] = &[&ssh::Ssh, &WEB];
     ALL
+}
+
+/// What SSH carries for other protocols, by the name of the subsystem.
+pub fn subsystems() -> &'static [&'static dyn Subsystem] {
+    &[&netconf::Netconf]
 }

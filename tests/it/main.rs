@@ -20,6 +20,7 @@ mod forwards_allowed;
 mod hostile;
 mod layers;
 mod legacy;
+mod netconf;
 mod odd_elements;
 mod policy_live;
 mod recording;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const ALWAYS_THERE: &[&str] = &["bash", "chmod", "chown", "dd", "id", "mkfifo", "sh", "umount"];
 
 /// Comes with a program of the list, by its package.
-const COMES_WITH: &[(&str, &str)] = &[("staticd", "vtysh"), ("bgpd", "vtysh"), ("zebra", "vtysh")];
+const COMES_WITH: &[(&str, &str)] =
+    &[("staticd", "vtysh"), ("bgpd", "vtysh"), ("zebra", "vtysh"), ("netconf-subsystem", "netconfd")];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -62,7 +62,8 @@ pub async fn listen<S: LinkSink>(
     sink: S,
 ) -> Result<(Listening<S>, LinkFacts), DialError> {
     let account = permitted(element, permit)?;
-    logged_in(config, element, account, minted, now, |reached| ask_to_listen(reached, listen, sink)).await
+    let addresses = element.addresses();
+    logged_in(config, element, addresses, account, minted, now, |reached| ask_to_listen(reached, listen, sink)).await
 }
 
 /// INVARIANT: the permit decides where and as whom; the inventory decides whether that account may exist at all.
@@ -86,13 +87,15 @@ pub(super) async fn dial_as<S: LinkSink>(
     opening: Opening,
     sink: S,
 ) -> Result<(Link<S>, LinkFacts), DialError> {
-    logged_in(config, element, account, minted, now, |reached| open(reached, opening, sink)).await
+    let addresses = if matches!(opening, Opening::Netconf) { element.netconf_ssh() } else { element.addresses() };
+    logged_in(config, element, addresses, account, minted, now, |reached| open(reached, opening, sink)).await
 }
 
 /// Reaches the element, logs in and does what is wanted there, all within the time for it.
 async fn logged_in<S: LinkSink, T, F: Future<Output = Result<(T, LinkFacts), DialError>>>(
     config: &Config,
     element: &Element,
+    addresses: &[Address],
     account: &Account,
     minted: &Minted,
     now: Timestamp,
@@ -105,7 +108,7 @@ async fn logged_in<S: LinkSink, T, F: Future<Output = Result<(T, LinkFacts), Dia
     let all = async {
         // Closed never: the semaphore lives as long as its element.
         let _slot = element.dialling().acquire().await.map_err(|error| DialError::Unreachable(error.to_string()))?;
-        let mut reached = reach(config, element, now, deadline).await?;
+        let mut reached = reach(config, element, addresses, now, deadline).await?;
         let logged_in = login(&mut reached.handle, config, element.credential(), account, minted).await;
         logged_in.map_err(|error| with_goodbye(error, &reached.shared))?;
         wanted(reached).await
@@ -129,13 +132,14 @@ struct Reached<S: LinkSink> {
 async fn reach<S: LinkSink>(
     config: &Config,
     element: &Element,
+    addresses: &[Address],
     now: Timestamp,
     deadline: Instant,
 ) -> Result<Reached<S>, DialError> {
     let client = Arc::new(algorithms::client_config(config.window_bytes, element.crypto(), element.host_trust()));
-    let mut left = element.addresses().len();
+    let mut left = addresses.len();
     let mut last = DialError::Unreachable("the inventory holds no address".to_owned());
-    for address in element.addresses() {
+    for address in addresses {
         let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(u32::MAX).max(1);
         left = left.saturating_sub(1);
         let expected = Expected { element: element.name().clone(), trust: Arc::clone(element.host_trust()), now };
@@ -179,7 +183,7 @@ async fn open<S: LinkSink>(reached: Reached<S>, opening: Opening, sink: S) -> Re
     let Reached { handle, shared, guard, address } = reached;
     shared.attach(sink);
     let opened = match opening {
-        Opening::Session => handle.channel_open_session().await,
+        Opening::Netconf | Opening::Session => handle.channel_open_session().await,
         Opening::DirectTcp { host, port, originator, originator_port } => {
             handle.channel_open_direct_tcpip(host, port, originator, originator_port).await
         }

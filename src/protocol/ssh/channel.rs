@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::inbound::{Inbound, OFFERS_MAX, Ways};
 use super::queue::{Control, Item, Next};
 use super::sink::{Awaited, Shared, Sink};
+use super::subsystem;
 use super::tape::{Keeping, Tape};
 use crate::access::{Display, Grant, Link, LinkClosed, Opening, Refusal, Terminal, Visit};
 use crate::domain::Outcome;
@@ -52,6 +53,11 @@ pub(super) async fn serve(
     setup: Setup,
     wanted: Wanted,
 ) {
+    if let Wanted::Subsystem(name) = &wanted
+        && let Some(subsystem) = visit.access().subsystem(name)
+    {
+        return subsystem::serve(&visit, client, subsystem).await;
+    }
     let started = std::time::Instant::now();
     let (action, understood) = match of_request(&wanted) {
         Ok(understood) => understood,
@@ -301,7 +307,7 @@ pub(super) async fn close(shared: &Arc<Shared>, grant: Grant, outcome: Outcome) 
 }
 
 /// Says no: the reason on standard error, then an answer that the client's automation understands.
-async fn refuse(client: &ClientChannel, wanted: &Wanted, refusal: &Refusal) {
+pub(super) async fn refuse(client: &ClientChannel, wanted: &Wanted, refusal: &Refusal) {
     let status = match refusal {
         Refusal::Denied(_) => REFUSED_STATUS,
         Refusal::Unavailable(_) => UNREACHABLE_STATUS,

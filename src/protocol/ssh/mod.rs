@@ -31,6 +31,7 @@ mod script;
 mod server;
 pub mod sftp;
 mod sink;
+mod subsystem;
 mod tape;
 mod tether;
 
