@@ -16,7 +16,7 @@ use super::protocol::{Client, Entry, Protocol, Spoken};
 use super::{Access, Doors, clock, proxy};
 use crate::domain::{Door, ElementName, Event, RefusalStage};
 use crate::element::ReadAhead;
-use crate::identity::tls;
+use crate::identity::tls::{self, Refused};
 
 /// The addresses that the doors listen on, once they do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,6 +74,7 @@ pub async fn serve(access: Arc<Access>, bound: Bound, doors: Doors, protocols: V
         () = entrance.clone().accept(bound.mtls, Door::Mtls) => {}
         () = entrance.clone().accept(bound.ssh, Door::Ssh) => {}
         () = clock::watch_for_jumps(entrance.access.jumps.clone()) => {}
+        () = entrance.access.keep_telling_omitted() => {}
         () = entrance.access.draining().cancelled() => {}
     }
 }
@@ -96,6 +97,14 @@ struct TurnedAway {
     stage: RefusalStage,
     identity: Option<String>,
     reason: String,
+}
+
+impl TurnedAway {
+    /// Whose key was proved, and refused.
+    fn known(refused: &Refused) -> Self {
+        let identity = Some(refused.identity.to_string());
+        Self { stage: RefusalStage::Tls, identity, reason: refused.to_string() }
+    }
 }
 
 impl Entrance {
@@ -122,7 +131,6 @@ impl Entrance {
         let mut source = peer;
         if let Err(away) = self.admit(stream, &mut source, door).await {
             access.metrics().refusals.with_label_values(&[stage_name(away.stage)]).inc();
-            tracing::info!(door = door.as_str(), %source, reason = away.reason, "Refused.");
             let TurnedAway { stage, identity, reason } = away;
             access.report_refusal(Event::Refused { door, stage, source: Some(source), identity, reason }).await;
         }
@@ -181,7 +189,10 @@ impl Entrance {
         let away = |reason: String| TurnedAway { stage: RefusalStage::Tls, identity: None, reason };
         let handshake = async {
             let _slot = access.handshake_slot(Door::Mtls, source.ip()).await.map_err(away)?;
-            let failed = |e: io::Error| away(format!("the TLS handshake failed: {e}"));
+            let failed = |e: io::Error| match Refused::during(&e) {
+                Some(refused) => TurnedAway::known(refused),
+                None => away(format!("the TLS handshake failed: {e}")),
+            };
             let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed)?;
             // What can be spoken is offered before anybody is known, so it must not tell which elements there are.
             let own = start.client_hello().server_name() == Some(access.domain());
@@ -192,8 +203,12 @@ impl Entrance {
             .await
             .map_err(|_| away("no TLS handshake in time".to_owned()))??;
         let (_, connection) = stream.get_ref();
-        let verified = tls::verify(connection, source, access.trust(), access.locks(), clock::now())
-            .map_err(|e| away(e.to_string()))?;
+        let verified = tls::verify(connection, source, access.trust(), access.locks(), clock::now()).map_err(|e| {
+            match Refused::after(connection, access.trust(), e.clone()) {
+                Some(refused) => TurnedAway::known(&refused),
+                None => away(e.to_string()),
+            }
+        })?;
         let away = |reason: String| TurnedAway {
             stage: RefusalStage::Tls,
             identity: Some(verified.identity().to_string()),

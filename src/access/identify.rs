@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Access, clock};
-use crate::domain::ElementName;
+use crate::domain::{ElementName, Identity};
 use crate::identity::issue::{self, Minted};
 use crate::identity::{IdentityError, Verified, ssh};
 
@@ -19,6 +19,11 @@ impl Access {
         peer: SocketAddr,
     ) -> Result<Verified, IdentityError> {
         ssh::verify_certificate(certificate, peer, self.trust(), self.locks(), clock::now())
+    }
+
+    /// Whom an authority of ours names in a user certificate that is refused all the same, once the client has proved to hold its key.
+    pub fn holder(&self, certificate: &ssh_key::Certificate) -> Option<Identity> {
+        ssh::holder(certificate, &self.trust().current())
     }
 
     /// Whether an SSH user certificate is that of a client who is identified already.

@@ -16,10 +16,10 @@ mod live;
 mod metrics;
 mod netconf_limits;
 mod own;
+mod pace;
 mod protocol;
 mod proxy;
 mod refusal;
-mod refused;
 mod reload;
 mod rules;
 mod session;
@@ -98,7 +98,7 @@ pub struct Access {
     handshakes: [Semaphore; 2],
     slot_freed: tokio::sync::Notify,
     disk: Semaphore,
-    pace: refused::Pace,
+    pace: pace::Pace,
 }
 
 /// Recordings that are begun or sealed at once.
@@ -126,7 +126,7 @@ impl Access {
             slot_freed: tokio::sync::Notify::new(),
             handshakes: [(); 2].map(|()| Semaphore::new(parts.limits.handshakes_max)),
             disk: Semaphore::new(DISK_AT_ONCE),
-            pace: refused::Pace::new(std::time::Instant::now()),
+            pace: pace::Pace::default(),
             parts,
             counters: limits::Counters::new(),
             live: Live::default(),
@@ -268,6 +268,7 @@ impl Access {
                 );
             }
         }
+        self.tell_omitted().await;
         self.report(clock::now(), Event::GatewayStopped {}).await;
         self.parts.log.close().await;
     }

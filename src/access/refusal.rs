@@ -19,6 +19,7 @@ impl Refusal {
             // SECURITY: one text for these. A rule that forbids tells that there is something to forbid.
             Reason::RuleAllows | Reason::NoRule | Reason::RuleDenies => String::new(),
             Reason::Obligation(unmet) => format!(" under these conditions: {unmet}"),
+            Reason::Gateway(why) => format!(": {why}"),
             Reason::Engine(_) => ": the policy could not be evaluated".to_owned(),
         };
         let what = describe(&request.action, &request.element);

@@ -1,5 +1,6 @@
 //! A session: one allowed access, from open to close, holding an open recorder.
 
+mod denials;
 mod grant;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use crate::domain::{
     Action, DecisionFacts, ElementName, Event, Outcome, RequestFacts, SessionFacts, SessionId, Timestamp, Verb,
 };
 use crate::identity::Verified;
-use crate::policy::{Ask, Outline, Permit, outline, permit};
+use crate::policy::{Outline, Permit, outline, permit};
 use crate::recording::{Frame, Recorder, RecordingError, Store};
 
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,7 @@ pub struct Session {
     active_at: AtomicI64,
     dials: tokio::sync::Semaphore,
     woken: Arc<tokio::sync::Notify>,
-    denials: Mutex<Vec<crate::policy::Denied>>,
+    denials: Mutex<denials::Denials>,
     _receipt: Receipt,
     _counted: Counted<ElementName>,
     entered: Mutex<Option<Entered>>,
@@ -66,8 +67,6 @@ impl std::fmt::Debug for dyn Standing {
     }
 }
 
-/// Denials of inner actions that may wait to be reported; the recording has every one.
-const DENIALS_MAX: usize = 256;
 /// How many links of one session are dialled at once: an element must not be flooded with half-open logins.
 const DIALS_AT_ONCE: usize = 8;
 
@@ -129,7 +128,7 @@ impl Session {
             active_at: AtomicI64::new(now.as_nanos()),
             dials: tokio::sync::Semaphore::new(DIALS_AT_ONCE),
             woken: visit.woken().clone(),
-            denials: Mutex::new(Vec::new()),
+            denials: Mutex::default(),
             _receipt: receipt,
             _counted: counted,
             entered: Mutex::new(None),
@@ -191,51 +190,21 @@ impl Session {
                 self.access.metrics().decisions.with_label_values(&["allow"]).inc();
                 Ok(())
             }
-            Err(denied) => {
-                let refusal = Refusal::denied(&denied, self.access.rules().current().policy.contact());
-                let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
-                if denials.len() < DENIALS_MAX {
-                    denials.push(*denied);
-                }
-                Err(refusal)
-            }
-        }
-    }
-
-    /// Reports to the audit log what [`Session::allow`] has denied since. Call after a batch of inner actions, before what they led to is
-    /// forwarded.
-    pub async fn report_denials(&self) {
-        let denials = std::mem::take(&mut *self.denials.lock().unwrap_or_else(PoisonError::into_inner));
-        for denied in denials {
-            denied_event(&self.access, clock::now(), &denied, Some(self.facts.session)).await;
+            Err(denied) => Err(self.denied(*denied)),
         }
     }
 
     /// What may be read of the element's data by `verb`, in outline. A guide for what to ask [`Session::allow`], and no decision.
     pub fn outline(&self, verb: Verb) -> Outline {
-        let request = &self.facts.request;
         let action = Action::new(verb, "");
-        let ask = Ask {
-            element: &request.element,
-            account: &request.account,
-            action: &action,
-            at: clock::now(),
-            session_opened_at: self.facts.opened_at,
-        };
+        let ask = self.question(&action, clock::now());
         outline(&self.access.rules().current().policy, &self.verified, &ask)
     }
 
     fn decide(&self, action: &Action, now: Timestamp) -> Result<Permit, Box<crate::policy::Denied>> {
         let rules = self.access.rules().current();
         let request = &self.facts.request;
-        let ask = Ask {
-            element: &request.element,
-            account: &request.account,
-            action,
-            at: now,
-            session_opened_at: self.facts.opened_at,
-        };
-        let permit = permit(&rules.policy, &self.verified, &ask)?;
+        let permit = permit(&rules.policy, &self.verified, &self.question(action, now))?;
         // What the inventory no longer has is no longer allowed, whatever the policy says.
         match rules.inventory.reach(&request.element, &request.account, &self.facts.protocol) {
             Ok(_) => Ok(permit),

@@ -9,7 +9,7 @@ use super::session::{Grant, Session};
 use super::{Access, Refusal, clock};
 use crate::domain::{Account, Action, Event, Identity, Outcome, RefusalStage, RequestFacts, Timestamp};
 use crate::identity::Verified;
-use crate::policy::{Ask, Denied, Permit, permit};
+use crate::policy::{Ask, Denied, Permit, forbid, permit};
 
 /// Where a visit is with its session.
 #[derive(Debug)]
@@ -186,6 +186,19 @@ impl Visit {
         Refusal::denied(denied, self.access.rules().current().policy.contact())
     }
 
+    /// Says no to what the gateway does for nobody, or cannot even put to policy, and logs it like a denial.
+    pub async fn forbid(&self, channel: u32, action: &Action, why: &str) -> Refusal {
+        if let Some(session) = self.session().await {
+            let refusal = session.forbid(channel, action, why);
+            session.report_denials().await;
+            return refusal;
+        }
+        let now = clock::now();
+        let rules = self.access.rules().current();
+        let ask = Ask { element: &self.element, account: &self.account, action, at: now, session_opened_at: now };
+        self.denied(now, &forbid(&rules.policy, &self.verified, &ask, why)).await
+    }
+
     /// Ends the session, if one was opened, and returns when it is sealed and logged.
     pub async fn close(&self, outcome: Outcome) {
         let phase = std::mem::replace(&mut *self.session.lock().await, Phase::Over);
@@ -202,6 +215,9 @@ pub(super) async fn denied_event(
     session: Option<crate::domain::SessionId>,
 ) {
     access.metrics().decisions.with_label_values(&["deny"]).inc();
+    if !access.logs_denial(&denied.request.who) {
+        return;
+    }
     let mut request = RequestFacts::from(&denied.request);
     clip(&mut request.action.object);
     tracing::info!(identity = %request.identity, element = %request.element, action = %request.action, "Denied.");
@@ -232,5 +248,5 @@ pub(super) async fn refused(access: &Access, who: &Verified, reason: &str) {
         identity: Some(who.identity().to_string()),
         reason: reason.to_owned(),
     };
-    access.report(clock::now(), event).await;
+    access.report_refusal(event).await;
 }

@@ -170,6 +170,10 @@ fn tell(event: &Event) -> String {
             format!("{source}{identity} at {stage:?}: {}", reason.escape_debug())
         }
         Event::Denied { request, decision, .. } => format!("{}: {}", asked(request), why(decision)),
+        Event::Omitted { identity, denied, refused, since } => {
+            let who = identity.as_ref().map_or("clients that nobody knows", |i| i.name());
+            format!("{denied} denials and {refused} refusals of {who} since {since} were counted and not logged")
+        }
         Event::SessionOpened { facts } => {
             format!("{} {}: {}", facts.session, asked(&facts.request), why(&facts.decision))
         }
@@ -229,6 +233,7 @@ fn why(decision: &DecisionFacts) -> String {
         Reason::RuleDenies => format!("denied by{rule}"),
         Reason::NoRule => "no row allows it".to_owned(),
         Reason::Obligation(text) => format!("obligation: {}", text.escape_debug()),
+        Reason::Gateway(text) => format!("gateway: {}", text.escape_debug()),
         Reason::Engine(text) => format!("engine: {}", text.escape_debug()),
     }
 }

@@ -100,6 +100,8 @@ pub enum Reason {
     NoRule,
     /// A row allows it, under an obligation that does not hold; the text says which and what would.
     Obligation(String),
+    /// The gateway does not do this for anybody, whatever the policy says; the text says why.
+    Gateway(String),
     /// The index and casbin disagree, or the engine failed: denied, and an alarm.
     Engine(String),
 }

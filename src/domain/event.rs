@@ -142,6 +142,9 @@ pub enum Event {
     Refused { door: Door, stage: RefusalStage, source: Option<SocketAddr>, identity: Option<String>, reason: String },
     /// Policy denied a request.
     Denied { request: RequestFacts, decision: DecisionFacts, session: Option<SessionId> },
+    /// Denials and refusals that came faster than they are logged and were counted instead: of one identity, or of clients that nobody knows.
+    /// `since` is the first of them.
+    Omitted { identity: Option<Identity>, denied: u64, refused: u64, since: Timestamp },
     /// A session opened.
     SessionOpened { facts: SessionFacts },
     /// A session ended; `recording` is absent when it could not be sealed.

@@ -35,6 +35,12 @@ pub fn verify_certificate(
     admit(Arc::new(certificate.clone()), peer, trust, locks, now)
 }
 
+/// Whom a trusted authority names in a user certificate, whether or not it is admitted: for the log.
+pub fn holder(certificate: &Certificate, trust: &Trust) -> Option<Identity> {
+    signed_by_trusted(certificate, trust).ok()?;
+    named(certificate, trust).ok().filter(|_| certificate.cert_type() == CertType::User)
+}
+
 /// Checks that a user certificate belongs to the client whose TLS connection carries this SSH, for clients that never try `none`.
 ///
 /// # Errors

@@ -3,9 +3,10 @@
 //! A connection is judged once, when it is made: there is no resumption, so there is no stored identity to forget to check again
 //! (RFC 8446 §4.6.1 lets a server send no ticket), and no early data, so nothing is read before the identity is known.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -19,8 +20,8 @@ use rustls::{
     RootCertStore, ServerConfig, SignatureScheme,
 };
 
-use super::{Evidence, IdentityError, Locks, TrustStore, Verified, sha256};
-use crate::domain::{Assurance, Door, Timestamp};
+use super::{Evidence, IdentityError, Locks, Trust, TrustStore, Verified, sha256, x509};
+use crate::domain::{Assurance, Door, Identity, Timestamp};
 
 /// The TLS configuration of the mTLS door: TLS 1.3 only, X25519MLKEM768 first, client certificate required, no resumption,
 /// no early data. Certificates and revocation follow `trust` without a restart.
@@ -29,7 +30,7 @@ pub fn server_config(trust: Arc<TrustStore>, alpn: &[&[u8]]) -> Arc<ServerConfig
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider speaks TLS 1.3")
-        .with_client_cert_verifier(Arc::new(DoorVerifier { trust: trust.clone() }))
+        .with_client_cert_verifier(Arc::new(DoorVerifier { trust: trust.clone(), known: Mutex::default() }))
         .with_cert_resolver(Arc::new(DoorCertificate { trust }));
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     // SECURITY: a resumed connection is not verified again, so nothing can be resumed.
@@ -58,14 +59,46 @@ pub fn verify(
     admit(chain, Door::Mtls, peer, trust, locks, now)
 }
 
+/// A certificate that an authority of ours issued, whose key the client proved to hold, and which is refused all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}; the certificate is {credential}")]
+pub struct Refused {
+    /// Whose it is.
+    pub identity: Identity,
+    /// `x509:<serial>`.
+    pub credential: String,
+    /// Why it is refused.
+    pub why: IdentityError,
+}
+
+impl Refused {
+    fn of(leaf: x509::Leaf, why: IdentityError) -> Self {
+        Self { identity: leaf.identity, credential: format!("x509:{}", leaf.serial), why }
+    }
+
+    /// Whose certificate a finished handshake proved, for whoever is refused by [`verify`].
+    pub fn after(connection: &rustls::ServerConnection, trust: &TrustStore, why: IdentityError) -> Option<Self> {
+        let shown = connection.peer_certificates().filter(|_| !connection.is_handshaking())?;
+        let leaf = x509::leaf(shown.first()?, &trust.current().trust_domain).ok()?;
+        Some(Self::of(leaf, why))
+    }
+
+    /// The same for a handshake that failed.
+    pub fn during(error: &std::io::Error) -> Option<&Self> {
+        inner(error)?.downcast_ref()
+    }
+}
+
 /// The reason for which [`server_config`] refused a certificate, for the log: the peer got an alert and no more.
 pub fn refusal(error: &std::io::Error) -> Option<&IdentityError> {
-    let TlsError::InvalidCertificate(CertificateError::Other(OtherError(inner))) =
-        error.get_ref()?.downcast_ref::<TlsError>()?
-    else {
-        return None;
-    };
-    inner.downcast_ref::<IdentityError>()
+    Refused::during(error).map(|refused| &refused.why).or_else(|| inner(error)?.downcast_ref())
+}
+
+fn inner(error: &std::io::Error) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+    match error.get_ref()?.downcast_ref::<TlsError>()? {
+        TlsError::InvalidCertificate(CertificateError::Other(OtherError(inner))) => Some(&**inner),
+        _ => None,
+    }
 }
 
 /// Judges a chain whose private key the peer has proved to hold.
@@ -112,8 +145,38 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 }
 
 /// Asks the trust in force at each handshake.
+///
+/// A certificate of ours that has run out or is revoked is refused when its key is proved, so that the log can say whose it was.
 struct DoorVerifier {
     trust: Arc<TrustStore>,
+    known: Mutex<HashMap<[u8; 32], Refused>>,
+}
+
+/// Certificates of ours that wait for their proof; beyond these they are refused without it.
+const KNOWN_MAX: usize = 1024;
+
+impl DoorVerifier {
+    /// Whether a refused chain is one of ours. A certificate that has run out is judged as on its last day.
+    fn ours(trust: &Trust, chain: &[CertificateDer<'_>], why: &IdentityError) -> Option<Refused> {
+        let leaf = x509::leaf(chain.first()?, &trust.trust_domain).ok()?;
+        let issued = match why {
+            IdentityError::Revoked => true,
+            IdentityError::Expired(_) => {
+                let last = Timestamp::from_secs(leaf.not_after.as_secs().saturating_sub(1));
+                matches!(trust.admit_chain(chain, last), Ok(_) | Err(IdentityError::Revoked))
+            }
+            IdentityError::Locked(_) | IdentityError::Unacceptable(_) => false,
+        };
+        issued.then(|| Refused::of(leaf, why.clone()))
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], Refused>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refuse(why: impl std::error::Error + Send + Sync + 'static) -> TlsError {
+    TlsError::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))
 }
 
 impl fmt::Debug for DoorVerifier {
@@ -135,10 +198,19 @@ impl ClientCertVerifier for DoorVerifier {
     ) -> Result<ClientCertVerified, TlsError> {
         let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
         let now = Timestamp::from_secs(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-        match self.trust.current().admit_chain(&chain, now) {
-            Ok(_) => Ok(ClientCertVerified::assertion()),
-            Err(why) => Err(TlsError::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))),
+        let trust = self.trust.current();
+        let Err(why) = trust.admit_chain(&chain, now) else {
+            return Ok(ClientCertVerified::assertion());
+        };
+        let Some(refused) = Self::ours(&trust, &chain, &why) else {
+            return Err(refuse(why));
+        };
+        let mut known = self.known();
+        if known.len() >= KNOWN_MAX {
+            return Err(refuse(why));
         }
+        known.insert(sha256(end_entity), refused);
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -156,7 +228,13 @@ impl ClientCertVerifier for DoorVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.trust.current().clients.verify_tls13_signature(message, certificate, signature)
+        let valid = self.trust.current().clients.verify_tls13_signature(message, certificate, signature)?;
+        // INVARIANT: whoever passes here although refused before is refused by [`verify`], which asks again.
+        let mut known = self.known();
+        if known.is_empty() {
+            return Ok(valid);
+        }
+        known.remove(&sha256(certificate)).map_or(Ok(valid), |refused| Err(refuse(refused)))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

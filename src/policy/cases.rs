@@ -166,7 +166,7 @@ impl Case {
             Reason::RuleAllows | Reason::RuleDenies => Some(Because::Rule),
             Reason::NoRule => Some(Because::NoRule),
             Reason::Obligation(_) => Some(Because::Obligation),
-            Reason::Engine(_) => None,
+            Reason::Gateway(_) | Reason::Engine(_) => None,
         };
         if because.is_none() || self.because.is_some_and(|wanted| Some(wanted) != because) {
             return Some(format!("the effect is as expected but not the reason: {got}"));

@@ -85,6 +85,7 @@ pub fn reason_text(reason: &Reason) -> String {
         Reason::RuleDenies => "a row denies it".to_owned(),
         Reason::NoRule => "no row allows it".to_owned(),
         Reason::Obligation(text) => format!("a row allows it, under an obligation that does not hold: {text}"),
+        Reason::Gateway(text) => format!("the gateway does not do it for anybody: {text}"),
         Reason::Engine(text) => format!("the policy engine failed, so it is denied: {text}"),
     }
 }

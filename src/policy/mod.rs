@@ -108,7 +108,7 @@ impl Permit {
     pub fn withdrawn(self, why: &str) -> Denied {
         let Self { request, decision } = self;
         let decision =
-            Decision { effect: Effect::Deny, reason: Reason::Obligation(why.to_owned()), until: None, ..decision };
+            Decision { effect: Effect::Deny, reason: Reason::Gateway(why.to_owned()), until: None, ..decision };
         Denied { request, decision }
     }
 }
@@ -135,6 +135,14 @@ pub fn permit(set: &PolicySet, who: &Verified, ask: &Ask<'_>) -> Result<Permit, 
     let request = request(who, ask);
     let decision = set.decide(&request);
     if decision.allows() { Ok(Permit { request, decision }) } else { Err(Box::new(Denied { request, decision })) }
+}
+
+/// Denies what the gateway does for nobody, whatever the set says.
+pub fn forbid(set: &PolicySet, who: &Verified, ask: &Ask<'_>, why: &str) -> Denied {
+    let reason = Reason::Gateway(why.to_owned());
+    let (obligations, revision) = (Vec::new(), set.revision().clone());
+    let decision = Decision { effect: Effect::Deny, rule: None, reason, obligations, until: None, revision };
+    Denied { request: request(who, ask), decision }
 }
 
 fn request(who: &Verified, ask: &Ask<'_>) -> Request {

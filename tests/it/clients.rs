@@ -179,7 +179,8 @@ fn dropbear_logs_in() {
     assert!(ran.code() != 6 && ran.text().is_empty(), "{}", ran.text());
 }
 
-fn paramiko(lab: &Lab, tls: &str, key: &Path) -> Ran {
+/// Runs one command by Paramiko with `key`, inside the mTLS door as `tls`; 77 when the login is refused.
+pub fn paramiko(lab: &Lab, tls: &str, key: &Path) -> Ran {
     let known = lab.site.scratch().join("paramiko.known_hosts");
     known_hosts(&lab.site.identity("ada"), &known, &["linux-1"]);
     paramiko_knowing(lab, tls, key, &known)

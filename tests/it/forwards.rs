@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::client::{Live, MINUTE, run};
 use crate::harness::element::Profile;
 use crate::harness::lab::Lab;
-use crate::harness::{free_port, need};
+use crate::harness::{SOON, free_port, need, wait_until};
 
 /// A listener that answers every connection with a greeting and then echoes.
 fn greeter() -> u16 {
@@ -121,6 +121,10 @@ fn a_forward_that_hides_an_ssh_session_is_refused() {
         MINUTE,
     );
     assert!(ran.code() != 0 && !ran.text().contains("reached"), "{}", ran.text());
+    wait_until("the denial is on record", SOON, || {
+        let told = |e: &serde_json::Value| e.to_string().contains("it carries an SSH session");
+        lab.site.events().iter().any(|e| e["event"]["event"] == "denied" && told(e))
+    });
 }
 
 #[test]

@@ -346,7 +346,8 @@ fn a_hidden_session_through_a_listener_is_cut() {
     live.ends_within(SOON);
     let session = lab.site.closed_session();
     let shown = lab.site.as_ada(&["export", session["id"].as_str().expect("an id"), "--format", "jsonl"]).ok().text();
-    assert!(shown.contains("carried an SSH session"), "{shown}");
+    assert!(shown.contains("it carries an SSH session"), "{shown}");
+    assert!(denied(&lab, "ssh.listen"), "it is in the log too");
 }
 
 #[test]

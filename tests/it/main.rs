@@ -24,6 +24,7 @@ mod netconf;
 mod odd_elements;
 mod policy_live;
 mod recording;
+mod refusals;
 mod service;
 mod setup;
 mod ssh_identical;

@@ -2,15 +2,20 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, NamedGroup, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
+use crate::domain::Timestamp;
+use crate::identity::ca::IssueRequest;
 use crate::identity::fixture::{Fixture, GATEWAY, now, peer};
 use crate::identity::folder::IdentityFolder;
+use crate::identity::tls::provider;
 use crate::identity::{IdentityError, Lock, LockSubject, tls};
 
 type Ends =
@@ -167,6 +172,48 @@ async fn revocation_and_new_certificates_need_no_restart() {
 }
 
 #[tokio::test]
+async fn whose_certificate_was_refused_is_known_once_its_key_is_proved() {
+    let fixture = Fixture::new();
+    let (ada, eve) = (fixture.issue("ada"), fixture.issue("eve"));
+    let long_ago = now().as_secs() - 7_200;
+    let request = IssueRequest::new("bob", Duration::from_secs(3_600));
+    let issued = fixture.authority.issue(&request, Timestamp::from_secs(long_ago)).unwrap();
+    let bob = IdentityFolder::at(&issued.folder);
+    fixture.authority.revoke("ada", now()).unwrap();
+    fixture.trust.reload().unwrap();
+
+    let error = shake(&fixture, client_of(&ada)).await.1.expect_err("revoked");
+    let told = tls::Refused::during(&error).expect("it is known").clone();
+    assert_eq!((told.identity.name(), &told.why), ("ada", &IdentityError::Revoked));
+    assert!(told.credential.starts_with("x509:") && told.to_string().contains(&told.credential), "{told}");
+    let error = shake(&fixture, client_of(&bob)).await.1.expect_err("it has run out");
+    let told = tls::Refused::during(&error).expect("it is known");
+    assert!(told.identity.name() == "bob" && matches!(told.why, IdentityError::Expired(_)), "{told}");
+
+    // A copy of the certificate without its key says nothing of anybody.
+    for copied in [&ada, &bob] {
+        let mut client = client_of(&eve);
+        let chain = copied.client_credential().unwrap().chain;
+        let key = provider().key_provider.load_private_key(eve.client_credential().unwrap().key).unwrap();
+        client.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
+        let error = shake(&fixture, client).await.1.expect_err("the signature is wrong");
+        assert!(tls::Refused::during(&error).is_none(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_only_looks_like_ours_is_nobodys() {
+    let (fixture, other) = (Fixture::new(), Fixture::new());
+    let long_ago = Timestamp::from_secs(now().as_secs() - 7_200);
+    let issued = other.authority.issue(&IssueRequest::new("ada", Duration::from_secs(3_600)), long_ago).unwrap();
+    let credential = IdentityFolder::at(&issued.folder).client_credential().unwrap();
+    let authorities = fixture.issue("eve").client_credential().unwrap().authorities;
+    let client = tls::client_config(authorities, GATEWAY, credential.chain, credential.key, &[b"ssh"]).unwrap();
+    let error = shake(&fixture, client).await.1.expect_err("of another authority, and it has run out");
+    assert!(tls::Refused::during(&error).is_none(), "{error}");
+}
+
+#[tokio::test]
 async fn a_bad_reload_keeps_what_was_in_force() {
     let fixture = Fixture::new();
     let ada = fixture.issue("ada");
@@ -192,7 +239,10 @@ async fn a_lock_shuts_out_at_once() {
     let judge = || tls::verify(server.get_ref().1, peer(), &fixture.trust, &fixture.locks, now()).map(drop);
     assert_eq!(judge(), Ok(()));
     fixture.locks.add(lock(LockSubject::User("ada".to_owned()))).unwrap();
-    assert_eq!(judge(), Err(IdentityError::Locked("user:ada: left".to_owned())));
+    let why = IdentityError::Locked("user:ada: left".to_owned());
+    assert_eq!(judge(), Err(why.clone()));
+    let told = tls::Refused::after(server.get_ref().1, &fixture.trust, why).unwrap();
+    assert_eq!(told.identity.name(), "ada");
 }
 
 #[tokio::test]

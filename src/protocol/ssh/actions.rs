@@ -51,6 +51,15 @@ pub(super) fn of_request(wanted: &Wanted) -> Result<(Action, Understood), String
     }
 }
 
+/// The action of a request that cannot be decided, for the log: as it came, as far as it is text.
+pub(super) fn undecidable(command: &[u8]) -> Action {
+    let shown = match std::str::from_utf8(command) {
+        Ok(line) => line.to_owned(),
+        Err(_) => command.escape_ascii().to_string(),
+    };
+    Action::new(Verb::SshExec, shown)
+}
+
 /// The destination of a forward, in the form policy sees.
 ///
 /// # Errors

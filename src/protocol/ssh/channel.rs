@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::actions::{Understood, Wanted, of_request};
+use super::actions::{Understood, Wanted, of_request, undecidable};
 use super::client::ClientChannel;
 use super::connection::Connection;
 use super::inbound::{Inbound, OFFERS_MAX, Ways};
@@ -19,7 +19,7 @@ use super::sink::{Awaited, Shared, Sink};
 use super::subsystem;
 use super::tape::{Keeping, Tape};
 use crate::access::{Display, Grant, Link, LinkClosed, Opening, Refusal, Terminal, Visit};
-use crate::domain::Outcome;
+use crate::domain::{Action, Outcome, Verb};
 use crate::recording::Frame;
 
 /// The exit status of a command that the gateway refused: what shells use for "cannot execute", so that automation does not take it for a
@@ -61,7 +61,15 @@ pub(super) async fn serve(
     let started = std::time::Instant::now();
     let (action, understood) = match of_request(&wanted) {
         Ok(understood) => understood,
-        Err(text) => return refuse(&client, &wanted, &Refusal::Denied(format!("refused: {text}"))).await,
+        Err(text) => {
+            let action = match &wanted {
+                Wanted::Exec(command) => undecidable(command),
+                Wanted::Shell => Action::new(Verb::SshRawShell, ""),
+                Wanted::Subsystem(name) => Action::new(Verb::SshSubsystem, name.as_str()),
+            };
+            let refusal = visit.forbid(client.number, &action, &text).await;
+            return refuse(&client, &wanted, &refusal).await;
+        }
     };
     // Not called off when the client leaves meanwhile: what the log knows as opened must be closed.
     let grant = match visit.ask(client.number, &action).await {
@@ -293,6 +301,7 @@ pub(super) async fn close(shared: &Arc<Shared>, grant: Grant, outcome: Outcome) 
         Some(Err(failed)) if outcome != Outcome::ClientClosed => failed,
         _ => outcome,
     };
+    shared.session.report_denials().await;
     match outcome {
         Outcome::ElementUnreachable => shared.session.note_lost(outcome),
         Outcome::ElementClosed if !shared.ended.load(Ordering::Relaxed) => shared.session.note_lost(outcome),

@@ -47,8 +47,9 @@ pub(super) struct Connection {
     /// Places for channels that are opened to the client.
     pub(super) inbound: Arc<Semaphore>,
     arrivals: Mutex<HashMap<ChannelId, Arrival>>,
-    /// Whether a credential was offered.
+    /// Whether the client asked to log in, and whether a refusal was logged.
     pub(super) attempted: AtomicBool,
+    told: AtomicBool,
     numbers: AtomicU32,
 }
 
@@ -88,9 +89,17 @@ impl Connection {
         }
     }
 
+    /// The identity behind the stream, when that is known before SSH says so.
+    pub(super) fn known(&self) -> Option<String> {
+        match &self.who {
+            Who::Known { verified, .. } => Some(verified.identity().to_string()),
+            Who::Unknown { .. } => None,
+        }
+    }
+
     pub(super) async fn refused(&self, identity: Option<String>, reason: String) {
         self.access.metrics().refusals.with_label_values(&["ssh-authentication"]).inc();
-        tracing::info!(peer = %self.peer(), reason, "Login refused.");
+        self.told.store(true, Ordering::Relaxed);
         let door = match &self.who {
             Who::Known { verified, .. } => verified.door(),
             Who::Unknown { .. } => Door::Ssh,
@@ -141,6 +150,7 @@ pub(super) fn serve(access: Arc<Access>, stream: Box<dyn Stream>, who: Who) -> B
             inbound,
             arrivals: Mutex::default(),
             attempted: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             numbers: AtomicU32::new(0),
         });
         let cut = CancellationToken::new();
@@ -182,8 +192,8 @@ async fn log_in(
     };
     match tokio::time::timeout_at(deadline, attempt).await {
         Ok(Ok(running)) => Some(running),
-        Ok(Err(reason)) if connection.attempted.load(Ordering::Relaxed) => {
-            connection.refused(None, format!("no login: {reason}")).await;
+        Ok(Err(reason)) if connection.attempted.load(Ordering::Relaxed) && !connection.told.load(Ordering::Relaxed) => {
+            connection.refused(connection.known(), format!("no login: {reason}")).await;
             None
         }
         Ok(Err(reason)) => {
@@ -191,7 +201,7 @@ async fn log_in(
             None
         }
         Err(_) => {
-            connection.refused(None, "no login in time".to_owned()).await;
+            connection.refused(connection.known(), "no login in time".to_owned()).await;
             None
         }
     }

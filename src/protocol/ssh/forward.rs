@@ -44,6 +44,14 @@ impl Wanted {
         }
     }
 
+    /// What was asked for, for the log, where it cannot be put to policy.
+    fn shown(&self) -> String {
+        match self {
+            Self::Tcp { host, port, .. } => format!("{}:{port}", host.escape_debug()),
+            Self::Socket(path) => path.escape_debug().to_string(),
+        }
+    }
+
     fn opening(&self) -> Opening {
         match self.clone() {
             Self::Tcp { host, port, originator, originator_port } => {
@@ -82,32 +90,25 @@ pub(super) async fn serve(
 
 /// A connection made by the element.
 async fn through(visit: &Arc<Visit>, client: ClientChannel, wanted: Wanted, reply: ChannelOpenHandle) {
-    let object = match wanted.object() {
-        Ok(object) => object,
-        Err(text) => {
-            tracing::info!(text, "Forward refused.");
-            return reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+    let (object, fault) = match wanted.object() {
+        // SECURITY: an SSH session inside a forward would be neither decided nor recorded. The stream is watched as well (see Tape).
+        Ok(object) if matches!(&wanted, Wanted::Tcp { port: SSH_PORT, .. }) => {
+            (object, Some("a forward to an SSH port would hide a session".to_owned()))
         }
+        Ok(object) => (object, None),
+        Err(text) => (wanted.shown(), Some(text)),
     };
-    // SECURITY: an SSH session inside a forward would be neither decided nor recorded. The stream is watched as well (see Tape).
-    let hides_ssh = matches!(&wanted, Wanted::Tcp { port: SSH_PORT, .. });
     let action = Action::new(Verb::SshForward, object.clone());
-    let Ok(grant) = visit.ask(client.number, &action).await else {
+    let asked = match fault {
+        None => visit.ask(client.number, &action).await,
+        Some(why) => Err(visit.forbid(client.number, &action, &why).await),
+    };
+    let Ok(grant) = asked else {
         return reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
     };
-    if hides_ssh {
-        let note = format!(
-            "channel {}: a forward to the SSH port of {object} was refused: it would hide a session",
-            client.number
-        );
-        // A recorder that fails here ends the session by itself.
-        grant.session().record(&crate::recording::Frame::Note { text: &note }).ok();
-        grant.close(Outcome::PolicyDenies);
-        return reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
-    }
     let shared = Arc::new(Shared {
         session: grant.session().clone(),
-        tape: Mutex::new(Some(Tape::forward(client.number, object))),
+        tape: Mutex::new(Some(Tape::forward(client.number, action, object))),
         client,
         transfer: None,
         awaited: Mutex::new(VecDeque::new()),

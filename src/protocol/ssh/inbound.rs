@@ -165,8 +165,8 @@ impl Relay {
         };
         let Some(client) = opened else { return };
         let (reader, writer) = offer.accept().await;
-        let tape =
-            if way.watched { Tape::forward(number, way.destination) } else { Tape::counted(number, way.destination) };
+        let of = if way.watched { Tape::forward } else { Tape::counted };
+        let tape = of(number, way.grant.action().clone(), way.destination);
         let carried = Carried { client, session: self.session.clone(), tape: Mutex::new(tape) };
         let outcome = tokio::select! {
             outcome = carried.both_ways(reader, &writer) => outcome,
@@ -293,6 +293,7 @@ impl Carried {
         let tape = self.tape.into_inner().unwrap_or_else(PoisonError::into_inner);
         // A recorder that fails here ends the session by itself.
         tape.finish(&self.session).ok();
+        self.session.report_denials().await;
         writer.close().await;
         self.client.close().await;
     }

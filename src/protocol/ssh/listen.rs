@@ -36,12 +36,16 @@ pub(super) async fn open(
     listen: Listen,
     cancel: CancellationToken,
 ) -> Result<Listen, String> {
-    let object = match &listen {
-        Listen::Tcp { host, port } => actions::listener(host, *port)?,
-        Listen::Socket { path } => actions::socket(path)?,
+    let (object, shown) = match &listen {
+        Listen::Tcp { host, port } => (actions::listener(host, *port), format!("{}:{port}", host.escape_debug())),
+        Listen::Socket { path } => (actions::socket(path), path.escape_debug().to_string()),
     };
-    let action = Action::new(Verb::SshListen, object);
-    let grant = visit.ask(connection.next_number(), &action).await.map_err(|refusal| refusal.message())?;
+    let number = connection.next_number();
+    let asked = match object {
+        Ok(object) => visit.ask(number, &Action::new(Verb::SshListen, object)).await,
+        Err(why) => Err(visit.forbid(number, &Action::new(Verb::SshListen, shown), &why).await),
+    };
+    let grant = asked.map_err(|refusal| refusal.message())?;
     let (offer, offered) = mpsc::channel(OFFERS_MAX);
     let dialled = tokio::select! {
         dialled = grant.listen(listen, Offers(offer)) => dialled.map_err(|refusal| refusal.message()),

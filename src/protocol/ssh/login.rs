@@ -4,7 +4,6 @@
 //! and from nothing else.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
@@ -12,6 +11,9 @@ use super::actions::{UserName, user_name};
 use super::connection::{Connection, Who};
 use crate::access::{Verified, Visit};
 use crate::domain::{Account, ElementName};
+
+/// What a refusal says of a user name at most.
+const USER_CHARS_MAX: usize = 64;
 
 /// A client whom TLS has identified logs in without a further credential.
 pub(super) async fn with_none(connection: &Connection, user: &str) -> bool {
@@ -21,14 +23,11 @@ pub(super) async fn with_none(connection: &Connection, user: &str) -> bool {
     }
 }
 
-/// Whether a key is worth a signature. The library asks in the same way for a bare key and for one with a certificate, so at the SSH door
-/// every offer is; a bare key gets nowhere with its signature. Nothing is remembered of an offer.
-pub(super) async fn offered(connection: &Connection, key: &PublicKey) -> bool {
-    connection.attempted.store(true, Ordering::Relaxed);
-    match &connection.who {
-        Who::Known { verified, .. } => connection.access.confirm_key(key, verified).is_ok(),
-        Who::Unknown { .. } => true,
-    }
+/// A password, or answers to questions that nobody asked: neither exists on the doors. What was guessed is not looked at.
+pub(super) async fn with_secret(connection: &Connection, method: &str, user: &str) {
+    let user: String = user.chars().take(USER_CHARS_MAX).collect();
+    let reason = format!("{method} for `{}`; the doors take no passwords", user.escape_debug());
+    connection.refused(connection.known(), reason).await;
 }
 
 /// A client whom TLS has identified and that does not try `none` proves a key of its own.
@@ -54,17 +53,19 @@ pub(super) async fn with_certificate(connection: &Connection, user: &str, certif
         Who::Known { verified, element } => match access.confirm_certificate(certificate, verified) {
             Ok(()) => begin(connection, verified, Some(element), user).await,
             Err(error) => {
-                connection.refused(Some(verified.identity().to_string()), error.to_string()).await;
+                let (id, serial) = (certificate.key_id().escape_debug(), certificate.serial());
+                connection.refused(connection.known(), format!("{error}; the certificate claims {id}/{serial}")).await;
                 false
             }
         },
         Who::Unknown { peer } => match access.identify_certificate(certificate, *peer) {
             Ok(verified) => begin(connection, &Arc::new(verified), None, user).await,
             Err(error) => {
-                // The claim is logged as what it is: a claim.
-                connection
-                    .refused(None, format!("{error}; the certificate claims {}", certificate.key_id().escape_debug()))
-                    .await;
+                let holder = access.holder(certificate).map(|identity| identity.to_string());
+                let (id, serial) = (certificate.key_id().escape_debug(), certificate.serial());
+                // Where no authority of ours vouches for it, the claim is logged as what it is: a claim.
+                let said = if holder.is_some() { "the certificate is" } else { "the certificate claims" };
+                connection.refused(holder, format!("{error}; {said} {id}/{serial}")).await;
                 false
             }
         },

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use russh::keys::Certificate;
-use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Pty, Sig};
 
 use super::actions::Wanted;
@@ -160,8 +161,30 @@ impl Handler for Server {
         Ok(answer(Box::pin(login::with_none(&self.connection, user)).await))
     }
 
-    async fn auth_publickey_offered(&mut self, _user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
-        Ok(answer(Box::pin(login::offered(&self.connection, offer.public_key)).await))
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
+        self.connection.attempted.store(true, Ordering::Relaxed);
+        Ok(None)
+    }
+
+    /// Every key is worth a signature: the library asks in the same way for a bare key and for one with a certificate, and only with its
+    /// signature is it somebody's. Nothing is remembered of an offer.
+    async fn auth_publickey_offered(&mut self, _user: &str, _offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
+        Ok(Auth::Accept)
+    }
+
+    async fn auth_password(&mut self, user: &str, _password: &str) -> Result<Auth, Self::Error> {
+        login::with_secret(&self.connection, "a password", user).await;
+        Ok(Auth::reject())
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        _response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        login::with_secret(&self.connection, "a dialogue", user).await;
+        Ok(Auth::reject())
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {

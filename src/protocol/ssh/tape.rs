@@ -10,7 +10,7 @@ use super::prompt::Dialogue;
 use super::queue::Queue;
 use super::scp::ScpInspector;
 use super::sftp::SftpInspector;
-use crate::access::{Limits, Session};
+use crate::access::{Limits, Refusal, Session};
 use crate::domain::{Action, Outcome};
 use crate::recording::{Frame, Stream};
 
@@ -86,6 +86,7 @@ enum Kind {
         output: Beginning,
     },
     Forward {
+        allowed: Action,
         destination: String,
         bytes_in: u64,
         bytes_out: u64,
@@ -146,19 +147,20 @@ impl Tape {
         Ok(())
     }
 
-    /// The tape of a forwarded connection: destination and bytes, and an end to it when it turns out to hide an SSH session.
-    pub(super) fn forward(channel: u32, destination: String) -> Self {
-        Self::of_forward(channel, destination, Watch::default(), Watch::default())
+    /// The tape of a forwarded connection: destination and bytes, and an end to it when it turns out to hide an SSH session, which is not what
+    /// was `allowed`.
+    pub(super) fn forward(channel: u32, allowed: Action, destination: String) -> Self {
+        Self::of_forward(channel, allowed, destination, Watch::default)
     }
 
     /// The tape of a connection to an agent: destination and bytes, and nothing looked at.
-    pub(super) fn counted(channel: u32, destination: String) -> Self {
-        let off = || Watch { off: true, ..Watch::default() };
-        Self::of_forward(channel, destination, off(), off())
+    pub(super) fn counted(channel: u32, allowed: Action, destination: String) -> Self {
+        Self::of_forward(channel, allowed, destination, || Watch { off: true, ..Watch::default() })
     }
 
-    fn of_forward(channel: u32, destination: String, watch_in: Watch, watch_out: Watch) -> Self {
-        let kind = Kind::Forward { destination, bytes_in: 0, bytes_out: 0, watch_in, watch_out };
+    fn of_forward(channel: u32, allowed: Action, destination: String, watch: impl Fn() -> Watch) -> Self {
+        let (watch_in, watch_out) = (watch(), watch());
+        let kind = Kind::Forward { allowed, destination, bytes_in: 0, bytes_out: 0, watch_in, watch_out };
         Self { channel, kind, keeping: Keeping::NOTHING, error: Bulk::new(0) }
     }
 
@@ -186,8 +188,8 @@ impl Tape {
                 let to_client = drain(session, channel, queue, flow, result)?;
                 Ok(Onward { to_client, ..Onward::default() })
             }
-            Kind::Forward { destination, bytes_in, watch_in, .. } => {
-                watched(session, channel, destination, watch_in, &data)?;
+            Kind::Forward { allowed, bytes_in, watch_in, .. } => {
+                watched(session, channel, allowed, watch_in, &data)?;
                 *bytes_in = bytes_in.saturating_add(data.len() as u64);
                 Ok(Onward { to_element: data, ..Onward::default() })
             }
@@ -227,8 +229,8 @@ impl Tape {
                 let result = inspector.from_element(data, &mut Asker { session, channel }, flow);
                 drain(session, channel, queue, flow, result).map(Some)
             }
-            Kind::Forward { destination, bytes_out, watch_out, .. } => {
-                watched(session, channel, destination, watch_out, data)?;
+            Kind::Forward { allowed, bytes_out, watch_out, .. } => {
+                watched(session, channel, allowed, watch_out, data)?;
                 *bytes_out = bytes_out.saturating_add(data.len() as u64);
                 Ok(None)
             }
@@ -348,14 +350,14 @@ fn record_typed(session: &Session, channel: u32, typed: Vec<Typed>) -> Result<()
     })
 }
 
-fn watched(session: &Session, channel: u32, destination: &str, watch: &mut Watch, data: &[u8]) -> Result<(), Outcome> {
+fn watched(session: &Session, channel: u32, allowed: &Action, watch: &mut Watch, data: &[u8]) -> Result<(), Outcome> {
     session.touch();
     if watch.finds_ssh(data) {
-        let text = format!(
-            "channel {channel}: the forward to {destination} carried an SSH session, which would be hidden; it was ended"
-        );
-        session.record(&Frame::Note { text: &text })?;
-        return Err(Outcome::PolicyDenies);
+        let why = "it carries an SSH session, which would be hidden; it was ended";
+        return match session.forbid(channel, allowed, why) {
+            Refusal::Denied(_) => Err(Outcome::PolicyDenies),
+            Refusal::Unavailable(outcome) => Err(outcome),
+        };
     }
     session.stop().requested().map_or(Ok(()), Err)
 }

@@ -1,4 +1,6 @@
-"""A client that means harm, or is only quick: hostile.py PROXY_COMMAND USER HOW [ARGUMENT...]. Prints what it was allowed.
+"""A client that means harm, or is only quick: hostile.py WAY USER HOW [ARGUMENT...]. Prints what it was allowed.
+
+WAY is a ProxyCommand, or a port of loopback.
 
 terminal           sets terminal modes that edit its bytes on their way, then reads /etc/passwd by sftp under a name below /var/log
 standing FILE      opens FILE by sftp and reads it again and again, until that stops
@@ -10,6 +12,9 @@ confirm            confirms a channel that it opened itself, and closes it: noth
 leave_early HOW FILE  types a command that writes FILE into a shell whose request was not answered yet, and leaves: HOW is `close` or `gone`
 resize             asks for a shell in a terminal and changes its size before the answer
 unused             asks for the agent, which it may use, and closes the channel without having used anything
+guess              guesses a password, and the answer to a question that nobody asked
+malformed          asks for commands and forwards that cannot be put to any policy
+knock TIMES        asks for a command that it may not run
 upload FOLDER N    sends N files of changing content, in small pieces and without waiting, by scp and by sftp
 """
 import os, shlex, socket, struct, subprocess, sys, threading, time
@@ -17,18 +22,22 @@ import os, shlex, socket, struct, subprocess, sys, threading, time
 import paramiko
 from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_OPEN_SUCCESS, cMSG_CHANNEL_REQUEST
 
-proxy, user, how, *arguments = sys.argv[1:]
+way, user, how, *arguments = sys.argv[1:]
 PATIENCE = 30
 connections = []
 
 
-def connect():
-    ours, theirs = socket.socketpair()
-    subprocess.Popen(shlex.split(proxy), stdin=theirs, stdout=theirs)
-    theirs.close()
+def connect(login=True):
+    if way.isdigit():
+        ours = socket.create_connection(("127.0.0.1", int(way)), PATIENCE)
+    else:
+        ours, theirs = socket.socketpair()
+        subprocess.Popen(shlex.split(way), stdin=theirs, stdout=theirs)
+        theirs.close()
     transport = paramiko.Transport(ours)
     transport.start_client(timeout=PATIENCE)
-    transport.auth_none(user)
+    if login:
+        transport.auth_none(user)
     connections.append((ours, transport))
     return transport
 
@@ -204,6 +213,50 @@ def unused():
     channel.close()
     transport.global_request("keepalive@hostile", wait=True)
     print("closed")
+
+
+def guess():
+    for name in ("password", "dialogue"):
+        transport = connect(login=False)
+        try:
+            if name == "password":
+                transport.auth_password(user, "hunter2", fallback=False)
+            else:
+                transport.auth_interactive(user, lambda *_: ["hunter2"])
+            print(name, "taken")
+        except paramiko.SSHException:
+            print(name, "refused")
+
+
+def run(transport, command):
+    channel = transport.open_session()
+    channel.settimeout(PATIENCE)
+    channel.exec_command(command)
+    status = channel.recv_exit_status()
+    channel.close()
+    return status
+
+
+def malformed():
+    transport = connect()
+    for command in (b"echo \xff", b"echo " + b"x" * 70000):
+        print(run(transport, command))
+    for destination in (("127.0.0.1", 22), ("a b", 80)):
+        try:
+            transport.open_channel("direct-tcpip", destination, ("127.0.0.1", 1), timeout=PATIENCE)
+            print("opened")
+        except paramiko.ChannelException:
+            print("refused")
+    try:
+        transport.request_port_forward("a b", 80)
+        print("listens")
+    except paramiko.SSHException:
+        print("refused")
+
+
+def knock(times):
+    transport = connect()
+    print("denied", sum(run(transport, f"echo {turn}") == 126 for turn in range(int(times))))
 
 
 def leave_early(how, file):
