@@ -63,6 +63,8 @@ pub struct Limits {
     pub http: HttpLimits,
     /// What NETCONF may take.
     pub netconf: NetconfLimits,
+    /// One message of gNMI or gNOI, either way.
+    pub grpc_message_bytes_max: usize,
     /// Environment variables that are passed on; a `*` at the end stands for any rest.
     pub environment: Vec<String>,
 }
@@ -89,6 +91,7 @@ impl Default for Limits {
             drain_grace: Duration::from_secs(10),
             http: HttpLimits::default(),
             netconf: NetconfLimits::default(),
+            grpc_message_bytes_max: 16 << 20,
             environment: ["LANG", "LC_*", "TZ", "COLORTERM", "NO_COLOR"].map(str::to_owned).into(),
         }
     }

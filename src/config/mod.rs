@@ -259,6 +259,12 @@ fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {
         drain_grace: l.millis(report, "drain_grace_ms", 10_000, 0..=3_600_000),
         http: read_http(&mut l, report),
         netconf: read_netconf(&mut l, report),
+        grpc_message_bytes_max: usize_of(l.number(
+            report,
+            "grpc_message_bytes_max",
+            d.grpc_message_bytes_max as u64,
+            (64 << 10)..=(1 << 30),
+        )),
         environment: l.list(report, "environment").unwrap_or(d.environment),
     };
     l.finish(report);

@@ -17,6 +17,7 @@ mod every_protocol;
 mod flow;
 mod forwards;
 mod forwards_allowed;
+mod gnmi;
 mod hostile;
 mod layers;
 mod legacy;

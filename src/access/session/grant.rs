@@ -45,6 +45,17 @@ impl Grant {
         }
     }
 
+    /// The same, for whoever must not hold the grant itself. Cancel safe.
+    pub fn stopping(&self) -> impl Future<Output = Outcome> + Send + use<> {
+        let (session, channel) = (self.session.stop.clone(), self.stop.clone());
+        async move {
+            tokio::select! {
+                outcome = session.stopped() => outcome,
+                outcome = channel.stopped() => outcome,
+            }
+        }
+    }
+
     /// What was asked to stop so far.
     pub fn stop_requested(&self) -> Option<Outcome> {
         self.session.stop.requested().or_else(|| self.stop.requested())
@@ -61,6 +72,9 @@ impl Grant {
         if let Some(grant) = granted.get_mut(&self.channel) {
             grant.standing = Some(standing);
         }
+        drop(granted);
+        // What was allowed before this may be denied since, or end at an hour of its own.
+        self.session.woken.notify_one();
     }
 
     /// Dials the element as this identity, with everything that must be true proved by the grant's existence.

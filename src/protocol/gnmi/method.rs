@@ -58,6 +58,11 @@ impl Method {
         Self { path, name, request, response, works: Works::Streams(decide, later) }
     }
 
+    /// Whether its answers are what a client follows, not the reply to a request.
+    pub(super) fn follows(&self) -> bool {
+        std::ptr::eq(self.response, &raw const schema::SUBSCRIBE_RESPONSE)
+    }
+
     /// The method at this path.
     pub fn find(path: &str) -> Option<&'static Self> {
         GNMI.iter().chain(gnoi::METHODS).find(|method| method.path == path)

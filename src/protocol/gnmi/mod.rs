@@ -8,17 +8,25 @@
 //! services that are not known. Absent: dial-out, gNSI, reflection.
 
 pub mod actions;
+mod call;
 pub mod codec;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod gnoi;
+mod head;
+mod link;
+mod messages;
 pub mod method;
 pub mod path;
 pub mod refused;
+mod relay;
 pub mod request;
 pub mod schema;
+mod serve;
 #[cfg(test)]
 mod tests;
 pub mod text;
 mod value;
 pub mod wire;
+
+pub use serve::Gnmi;

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod element;
 pub mod gateway;
+pub mod gnmi;
 pub mod http;
 pub mod lab;
 pub mod netconf;
