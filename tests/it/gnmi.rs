@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::client::run;
 use crate::harness::gateway::{SALLYPORT, Site};
-use crate::harness::gnmi::{Plane, call};
+use crate::harness::gnmi::{Plane, call, hex, subscribe};
 use crate::harness::http::Web;
 use crate::harness::{SOON, need, wait_for, wait_until};
 
@@ -37,10 +37,6 @@ const ENGINEER: &[&str] = &[
     "data.write, /interfaces/interface[name=eth9], deny",
 ];
 
-fn hex(message: Writer) -> String {
-    data_encoding::HEXLOWER.encode(&message.finish())
-}
-
 /// A Get of these paths.
 fn get(paths: &[&str]) -> String {
     hex(paths.iter().fold(Writer::new(), |get, at| get.message(2, &path(at).expect("a path"))))
@@ -49,14 +45,6 @@ fn get(paths: &[&str]) -> String {
 /// A Set that updates these paths with these JSON values.
 fn set(updates: &[(&str, &str)]) -> String {
     hex(updates.iter().fold(Writer::new(), |set, (at, json)| set.message(4, &update(at, json).expect("a path"))))
-}
-
-/// A Subscribe of these paths in a mode.
-fn subscribe(paths: &[&str], mode: u64) -> String {
-    let list = paths.iter().fold(Writer::new(), |list, at| {
-        list.message(2, &Writer::new().message(1, &path(at).expect("a path")).number(3, 10_000_000))
-    });
-    hex(Writer::new().message(1, &list.number(5, mode)))
 }
 
 #[track_caller]

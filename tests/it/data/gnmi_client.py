@@ -1,4 +1,4 @@
-"""Drives pygnmi: PORT HOST IDENTITY CA; steps as JSON on standard input; prints what came of each as JSON."""
+"""Drives pygnmi: PORT HOST IDENTITY CA, and `strict` to fail when a step does; steps as JSON on standard input; prints what came of each as JSON."""
 import json
 import logging
 import sys
@@ -27,7 +27,7 @@ def call(channel, step):
         under_way = channel.stream_stream(step["method"])(iter(messages), **options)
         return {"answers": [answer.hex() for answer in under_way], "trailers": [list(pair) for pair in under_way.trailing_metadata()]}
     under_way = channel.unary_unary(step["method"]).with_call(messages[0], **options)
-    return {"answers": [under_way[0].hex()], "trailers": [list(pair) for pair in under_way[1].trailing_metadata()]}
+    return {"answers": [under_way[0].hex()], "text": under_way[0].decode("latin-1"), "trailers": [list(pair) for pair in under_way[1].trailing_metadata()]}
 
 
 def values(update):
@@ -108,6 +108,8 @@ def main():
     if client:
         client.close()
     channel.close()
+    if "strict" in sys.argv and any("code" in result for result in results):
+        sys.exit(1)
 
 
 main()

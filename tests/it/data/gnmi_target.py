@@ -24,7 +24,7 @@ def notification(paths, value, timestamp):
 
 def answer(method, request):
     if method == "Capabilities":
-        models = [g.ModelData(name="openconfig-interfaces", organization="x", version="1")]
+        models = [g.ModelData(name="openconfig-interfaces", organization="reached", version="1")]
         return g.CapabilityResponse(supported_models=models, supported_encodings=[0, 4], gNMI_version="0.8.0").SerializeToString()
     if method == "Get":
         paths = list(g.GetRequest.FromString(request).path)

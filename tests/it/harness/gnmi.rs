@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use sallyport::protocol::gnmi::request::path;
+use sallyport::protocol::gnmi::wire::Writer;
 use serde_json::{Value, json};
 
 use super::client::{MINUTE, run};
@@ -40,26 +42,15 @@ impl Plane {
     /// Runs these steps of `gnmi_client.py` as `identity`, and gives what came of each.
     #[track_caller]
     pub fn steps(&self, identity: &str, steps: &Value) -> Vec<Value> {
-        let said = run(&mut self.client(identity), steps.to_string().into_bytes(), 2 * MINUTE).ok().text();
+        let said = run(&mut client(&self.site, &self.gateway, identity), steps.to_string().into_bytes(), 2 * MINUTE)
+            .ok()
+            .text();
         serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"))
     }
 
     /// The same in the background, to be waited for.
     pub fn start(&self, identity: &str, name: &str, steps: &Value) -> Process {
-        let file = self.site.scratch().join(format!("{name}.json"));
-        fs::write(&file, steps.to_string()).expect("a file");
-        let mut command = self.client(identity);
-        command.stdin(Stdio::from(fs::File::open(file).expect("just written")));
-        Process::start_fed(&self.site.scratch(), name, &mut command)
-    }
-
-    fn client(&self, identity: &str) -> Command {
-        let mut command = Command::new(venv("gnmi", "python"));
-        command.arg(data("gnmi_client.py")).arg(self.gateway.mtls.to_string()).arg(format!("r1.{DOMAIN}"));
-        command.arg(self.site.identity(identity)).arg(self.site.path().join("ca/x509_ca.pem"));
-        // gRPC reads proxies from the environment, and says on standard error what it does about forks.
-        command.env("no_proxy", "*").env("GRPC_VERBOSITY", "NONE");
-        command
+        start(&self.site, &self.gateway, identity, name, steps)
     }
 
     /// What the target got of a method: who, the message in hexadecimal, secrets in its metadata.
@@ -81,6 +72,25 @@ impl Plane {
         let text = self.site.as_ada(&["export", &id, "--format", "jsonl"]).ok().text();
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
     }
+}
+
+/// Starts the client in the background with these steps.
+pub fn start(site: &Site, gateway: &Gateway, identity: &str, name: &str, steps: &Value) -> Process {
+    let file = site.scratch().join(format!("{name}.json"));
+    fs::write(&file, steps.to_string()).expect("a file");
+    let mut command = client(site, gateway, identity);
+    command.stdin(Stdio::from(fs::File::open(file).expect("just written")));
+    Process::start_fed(&site.scratch(), name, &mut command)
+}
+
+/// The client, as `identity`. With the further argument `strict` it fails when a step does.
+pub fn client(site: &Site, gateway: &Gateway, identity: &str) -> Command {
+    let mut command = Command::new(venv("gnmi", "python"));
+    command.arg(data("gnmi_client.py")).arg(gateway.mtls.to_string()).arg(format!("r1.{DOMAIN}"));
+    command.arg(site.identity(identity)).arg(site.path().join("ca/x509_ca.pem"));
+    // gRPC reads proxies from the environment, and says on standard error what it thinks of the network.
+    command.env("no_proxy", "*").env("GRPC_VERBOSITY", "NONE");
+    command
 }
 
 /// Starts the target; it trusts client certificates of the gateway's authority for elements, and needs none where there is a password.
@@ -114,4 +124,17 @@ fn add_element(site: &mut Site, port: u16, lines: &str) {
 /// The step that calls `method` with these messages in hexadecimal.
 pub fn call(method: &str, messages: &[&str]) -> Value {
     json!({"do": "call", "method": method, "messages": messages, "streams": messages.len() > 1})
+}
+
+/// A message in hexadecimal.
+pub fn hex(message: Writer) -> String {
+    data_encoding::HEXLOWER.encode(&message.finish())
+}
+
+/// A Subscribe of these paths in a mode, an update each ten milliseconds.
+pub fn subscribe(paths: &[&str], mode: u64) -> String {
+    let list = paths.iter().fold(Writer::new(), |list, at| {
+        list.message(2, &Writer::new().message(1, &path(at).expect("a path")).number(3, 10_000_000))
+    });
+    hex(Writer::new().message(1, &list.number(5, mode)))
 }

@@ -62,6 +62,14 @@ impl Process {
         self.child.try_wait().expect("our own child").is_none()
     }
 
+    /// Kills it, by its id, and waits until it is gone.
+    pub fn stop(&mut self) {
+        if self.running() {
+            self.child.kill().expect("our own child");
+            self.child.wait().expect("our own child");
+        }
+    }
+
     /// Waits for it to end by itself.
     pub fn ended(&mut self, within: Duration) -> ExitStatus {
         let what = format!("{} ends", self.name);
