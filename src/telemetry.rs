@@ -66,7 +66,7 @@ pub async fn serve(access: Arc<Access>, listener: TcpListener) {
 
 fn answer(access: &Access, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let (status, kind, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => (StatusCode::OK, "text/plain; version=0.0.4", access.metrics().render()),
+        (&Method::GET, "/metrics") => (StatusCode::OK, "text/plain; version=0.0.4", access.render_metrics()),
         (&Method::GET, "/healthz") => (StatusCode::OK, "text/plain", "alive\n".to_owned()),
         (&Method::GET, "/readyz") if access.ready() => (StatusCode::OK, "text/plain", "ready\n".to_owned()),
         (&Method::GET, "/readyz") => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n".to_owned()),

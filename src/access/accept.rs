@@ -69,7 +69,6 @@ pub async fn serve(access: Arc<Access>, bound: Bound, doors: Doors, protocols: V
         access,
         protocols,
     });
-    entrance.access.metrics().ready.set(1);
     tokio::select! {
         () = entrance.clone().accept(bound.mtls, Door::Mtls) => {}
         () = entrance.clone().accept(bound.ssh, Door::Ssh) => {}

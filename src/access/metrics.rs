@@ -24,9 +24,11 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     /// From the request to the element's answer.
     pub open_seconds: Histogram,
+    /// Decisions that the index and casbin did not agree on.
+    pub disagreements: IntCounter,
     /// Things that should never happen.
     pub alarms: IntCounter,
-    /// 1 while new sessions are taken.
+    /// 1 while new sessions are taken; set when the metrics are read.
     pub ready: IntGauge,
 }
 
@@ -54,11 +56,16 @@ impl Metrics {
             HistogramOpts::new("sallyport_session_open_seconds", "From a client's request to the element's answer.")
                 .buckets(vec![0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0]),
         )?;
+        let disagreements = IntCounter::new(
+            "sallyport_policy_engine_disagreements_total",
+            "Decisions that the policy index and casbin did not agree on; each was denied.",
+        )?;
         let alarms =
             IntCounter::new("sallyport_alarms_total", "Things that should never happen, answered by denying.")?;
         let ready = IntGauge::new("sallyport_ready", "Whether new sessions are taken.")?;
         registry.register(Box::new(live.clone()))?;
         registry.register(Box::new(open_seconds.clone()))?;
+        registry.register(Box::new(disagreements.clone()))?;
         registry.register(Box::new(alarms.clone()))?;
         registry.register(Box::new(ready.clone()))?;
         Ok(Self {
@@ -71,6 +78,7 @@ impl Metrics {
             bytes,
             reloads,
             open_seconds,
+            disagreements,
             alarms,
             ready,
         })

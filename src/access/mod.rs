@@ -8,6 +8,9 @@
 
 mod accept;
 pub mod clock;
+mod engine;
+#[cfg(test)]
+pub(crate) mod fixture;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod identify;
@@ -99,6 +102,7 @@ pub struct Access {
     slot_freed: tokio::sync::Notify,
     disk: Semaphore,
     pace: pace::Pace,
+    engine: engine::Engine,
 }
 
 /// Recordings that are begun or sealed at once.
@@ -127,6 +131,7 @@ impl Access {
             handshakes: [(); 2].map(|()| Semaphore::new(parts.limits.handshakes_max)),
             disk: Semaphore::new(DISK_AT_ONCE),
             pace: pace::Pace::default(),
+            engine: engine::Engine::new(std::time::Instant::now()),
             parts,
             counters: limits::Counters::new(),
             live: Live::default(),
@@ -180,6 +185,12 @@ impl Access {
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         &self.parts.metrics
+    }
+
+    /// The metrics as text, as they are now.
+    pub fn render_metrics(&self) -> String {
+        self.parts.metrics.ready.set(self.ready().into());
+        self.parts.metrics.render()
     }
 
     /// The sessions that are open now.
@@ -249,7 +260,6 @@ impl Access {
 
     /// Stops taking clients, gives the sessions their grace, ends them, waits until each is sealed, and closes the log.
     pub async fn drain(&self) {
-        self.parts.metrics.ready.set(0);
         self.draining.cancel();
         self.tasks.close();
         let grace = self.parts.limits.drain_grace;

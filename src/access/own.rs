@@ -5,7 +5,7 @@ use super::{Access, Refusal, clock};
 use crate::audit::Receipt;
 use crate::domain::{Account, Action, ElementName, Event, Outcome, SessionId, Via};
 use crate::identity::{Lock, LockSubject, Verified};
-use crate::policy::{Ask, Permit, permit};
+use crate::policy::{Ask, Permit};
 
 impl Access {
     /// Asks policy for an action on the gateway itself.
@@ -23,7 +23,9 @@ impl Access {
         let rules = self.rules().current();
         let element = ElementName::gateway();
         let ask = Ask { element: &element, account: &account, action, at: now, session_opened_at: now };
-        match permit(&rules.policy, who, &ask) {
+        let answer = self.decide(&rules, who, &ask);
+        self.count(&answer);
+        match answer {
             Ok(permit) => Ok(permit),
             Err(denied) => {
                 denied_event(self, now, &denied, None).await;

@@ -90,6 +90,12 @@ impl RulesStore {
         Ok(Self { dir: dir.to_owned(), current: watch::Sender::new(Arc::new(rules)), reloading: Mutex::new(()) })
     }
 
+    /// Holds rules that a test made.
+    #[cfg(test)]
+    pub(super) fn holding(dir: &Path, rules: Rules) -> Self {
+        Self { dir: dir.to_owned(), current: watch::Sender::new(Arc::new(rules)), reloading: Mutex::new(()) }
+    }
+
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir

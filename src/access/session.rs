@@ -16,7 +16,7 @@ use crate::domain::{
     Action, DecisionFacts, ElementName, Event, Outcome, RequestFacts, SessionFacts, SessionId, Timestamp, Verb,
 };
 use crate::identity::Verified;
-use crate::policy::{Outline, Permit, outline, permit};
+use crate::policy::{Outline, Permit, outline};
 use crate::recording::{Frame, Recorder, RecordingError, Store};
 
 use tokio_util::sync::CancellationToken;
@@ -111,7 +111,6 @@ impl Session {
                 return Err(Refusal::Unavailable(Outcome::RecorderFailed));
             }
         };
-        access.metrics().decisions.with_label_values(&["allow"]).inc();
         access.metrics().live.with_label_values(&[protocol]).inc();
         tracing::info!(session = %id, identity = %facts.request.identity, element = %facts.request.element, "Session opened.");
         let session = Arc::new(Self {
@@ -163,7 +162,9 @@ impl Session {
             return Err(Refusal::Unavailable(outcome));
         }
         let now = clock::now();
-        match self.decide(action, now) {
+        let answer = self.decide(action, now);
+        self.access.count(&answer);
+        match answer {
             Ok(permit) => self.grant(channel, permit),
             Err(denied) => {
                 let decision = DecisionFacts::from(&denied.decision);
@@ -180,16 +181,14 @@ impl Session {
     /// Denied, or the recorder failed.
     pub fn allow(&self, channel: u32, action: &Action) -> Result<(), Refusal> {
         let answer = self.decide(action, clock::now());
+        self.access.count(&answer);
         let decision = match &answer {
             Ok(permit) => permit.decision(),
             Err(denied) => &denied.decision,
         };
         self.record(&Frame::Decided { channel, action, decision: &decision.into() }).map_err(Refusal::Unavailable)?;
         match answer {
-            Ok(_) => {
-                self.access.metrics().decisions.with_label_values(&["allow"]).inc();
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err(denied) => Err(self.denied(*denied)),
         }
     }
@@ -204,7 +203,7 @@ impl Session {
     fn decide(&self, action: &Action, now: Timestamp) -> Result<Permit, Box<crate::policy::Denied>> {
         let rules = self.access.rules().current();
         let request = &self.facts.request;
-        let permit = permit(&rules.policy, &self.verified, &self.question(action, now))?;
+        let permit = self.access.decide(&rules, &self.verified, &self.question(action, now))?;
         // What the inventory no longer has is no longer allowed, whatever the policy says.
         match rules.inventory.reach(&request.element, &request.account, &self.facts.protocol) {
             Ok(_) => Ok(permit),

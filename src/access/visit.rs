@@ -9,7 +9,7 @@ use super::session::{Grant, Session};
 use super::{Access, Refusal, clock};
 use crate::domain::{Account, Action, Event, Identity, Outcome, RefusalStage, RequestFacts, Timestamp};
 use crate::identity::Verified;
-use crate::policy::{Ask, Denied, Permit, forbid, permit};
+use crate::policy::{Ask, Denied, Permit, forbid};
 
 /// Where a visit is with its session.
 #[derive(Debug)]
@@ -163,7 +163,9 @@ impl Visit {
     fn decide(&self, action: &Action, now: Timestamp) -> Result<Permit, Box<Denied>> {
         let rules = self.access.rules().current();
         let ask = Ask { element: &self.element, account: &self.account, action, at: now, session_opened_at: now };
-        permit(&rules.policy, &self.verified, &ask)
+        let answer = self.access.decide(&rules, &self.verified, &ask);
+        self.access.count(&answer);
+        answer
     }
 
     /// Whether the identity is still admitted and neither it nor the element is locked.

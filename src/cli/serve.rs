@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::{Exit, Failure};
 use crate::access::{self, Access, Addresses, Limits, Metrics, Parts, Protocol, RulesStore, clock};
@@ -38,9 +38,9 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let ran = runtime.block_on(async {
         let mut gateway = start(config).await?;
         gateway.print_listening();
-        gateway.until_asked_to_stop().await?;
+        let asked = gateway.until_asked_to_stop().await;
         gateway.stop().await;
-        Ok(())
+        asked
     });
     // A thread that waits for a disk which hangs must not keep the process.
     runtime.shutdown_timeout(EXIT_PATIENCE);
@@ -82,9 +82,8 @@ pub struct Gateway {
     pub metrics: Option<SocketAddr>,
     reload: mpsc::Sender<()>,
     data_dir: PathBuf,
-    doors: JoinHandle<()>,
-    watching: JoinHandle<()>,
-    observing: Option<JoinHandle<()>>,
+    /// What runs as long as the gateway does, each under its name: the doors, what follows files, what looks after policy's engine, metrics.
+    tasks: JoinSet<&'static str>,
 }
 
 /// Starts the gateway that `config` describes.
@@ -113,16 +112,19 @@ pub async fn start(config: Config) -> Result<Gateway, Failure> {
     recover(&access).await;
     let (reload, asked) = mpsc::channel(1);
     let metrics = observer.as_ref().map(|(_, address)| *address);
-    Ok(Gateway {
-        doors: tokio::spawn(access::serve(access.clone(), bound, doors, protocols())),
-        watching: tokio::spawn(access::watch_files(access.clone(), asked)),
-        observing: observer.map(|(listener, _)| tokio::spawn(telemetry::serve(access.clone(), listener))),
-        access,
-        addresses,
-        metrics,
-        reload,
-        data_dir,
-    })
+    let mut tasks = JoinSet::new();
+    tasks.spawn(named("doors", access::serve(access.clone(), bound, doors, protocols())));
+    tasks.spawn(named("file watch", access::watch_files(access.clone(), asked)));
+    tasks.spawn(named("policy engine watch", access.clone().watch_engine()));
+    if let Some((listener, _)) = observer {
+        tasks.spawn(named("metrics", telemetry::serve(access.clone(), listener)));
+    }
+    Ok(Gateway { access, addresses, metrics, reload, data_dir, tasks })
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
 }
 
 /// What the doors serve: every protocol, and the API on the gateway's own name.
@@ -221,7 +223,7 @@ impl Gateway {
     /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
     ///
     /// # Errors
-    /// Signals cannot be received.
+    /// Signals cannot be received, or something without which the gateway must not go on has ended by itself.
     pub(super) async fn until_asked_to_stop(&mut self) -> Result<(), Failure> {
         let listen = |kind| signal(kind).map_err(|e| Failure::new(Exit::Failed, format!("signals: {e}")));
         let (mut hangup, mut terminate, mut interrupt) =
@@ -234,24 +236,18 @@ impl Gateway {
                 }
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
-                ended = &mut self.doors => {
-                    return Err(Failure::new(Exit::Failed, format!("the doors closed by themselves: {ended:?}")));
+                Some(ended) = self.tasks.join_next() => {
+                    let what = ended.map_or_else(|error| error.to_string(), |name| format!("{name} ended by itself"));
+                    return Err(Failure::new(Exit::Failed, format!("the gateway stops: {what}")));
                 }
             }
         }
     }
 
     /// Drains and stops. Every recording is sealed and the log closed when this returns.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         super::api::forget_door(&self.data_dir);
         self.access.drain().await;
-        for task in [Some(self.doors), Some(self.watching)].into_iter().flatten() {
-            if !task.is_finished() {
-                task.abort();
-            }
-        }
-        if let Some(observing) = self.observing {
-            observing.abort();
-        }
+        self.tasks.shutdown().await;
     }
 }

@@ -49,6 +49,9 @@ struct Section {
     short: &'static str,
 }
 
+/// More rows than this are not kept from one question to the next.
+const ROWS_KEPT_MAX: usize = 1_024;
+
 /// casbin with the role links of one policy set. The rows come with each request.
 pub(super) struct Casbin {
     enforcer: Mutex<Enforcer>,
@@ -115,20 +118,17 @@ impl Judge for Casbin {
         }
         let mut enforcer = self.enforcer.lock().unwrap_or_else(PoisonError::into_inner);
         let judged = catch_unwind(AssertUnwindSafe(|| {
-            let policy = enforcer
-                .get_mut_model()
-                .get_mut_model()
-                .get_mut("p")
-                .and_then(|section| section.get_mut("p"))
-                .ok_or_else(|| "casbin lost its policy section".to_owned())?;
-            let policy = policy.get_mut_policy();
-            policy.clear();
-            policy.extend(rows.iter().map(|(row, effect)| fields(row, *effect)));
+            put(&mut enforcer, rows)?;
             let who = format!("user:{}", request.who.name());
             let element = format!("element:{}", request.element);
             let asked =
                 (who, element, request.account.as_str(), request.action.verb.as_str(), request.action.object.as_str());
-            enforcer.enforce(asked).map_err(|e| e.to_string())
+            let answer = enforcer.enforce(asked).map_err(|e| e.to_string());
+            // Every row of a large set is not kept here as well.
+            if rows.len() > ROWS_KEPT_MAX {
+                put(&mut enforcer, &[])?;
+            }
+            answer
         }));
         match judged {
             Ok(Ok(true)) => Ok(Effect::Allow),
@@ -137,6 +137,20 @@ impl Judge for Casbin {
             Err(_) => Err("casbin panicked".to_owned()),
         }
     }
+}
+
+/// Makes these the rows that casbin decides by.
+fn put(enforcer: &mut Enforcer, rows: &[&(Row, Effect)]) -> Result<(), String> {
+    let policy = enforcer
+        .get_mut_model()
+        .get_mut_model()
+        .get_mut("p")
+        .and_then(|section| section.get_mut("p"))
+        .ok_or_else(|| "casbin lost its policy section".to_owned())?;
+    let policy = policy.get_mut_policy();
+    policy.clear();
+    policy.extend(rows.iter().map(|(row, effect)| fields(row, *effect)));
+    Ok(())
 }
 
 fn fields(row: &Row, effect: Effect) -> Vec<String> {

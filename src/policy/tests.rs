@@ -280,6 +280,37 @@ fn nothing_is_allowed_that_the_judge_does_not_allow_too() {
 }
 
 #[test]
+fn a_second_look_that_differs_denies_the_class_from_then_on() {
+    let rows =
+        "p, user:ada, element:r1, *, ssh.exec, show *, allow\np, user:ada, element:r1, *, ssh.exec, ping *, allow\n";
+    let (show, ping) = (request("ada", "r1", "ssh.exec", "show version"), request("ada", "r1", "ssh.exec", "ping r2"));
+    let honest = set(rows);
+    for asked in [
+        &show,
+        &ping,
+        &request("eve", "r1", "ssh.exec", "show version"),
+        &request("ada", "r1", "file.transfer", "sftp"),
+    ] {
+        honest.decide(asked);
+        assert_eq!(honest.look_again(asked), None);
+    }
+    assert!(honest.decide(&show).allows() && honest.engine_disagreements() == 0);
+    let differing = set(rows).seen_again_as(Effect::Deny);
+    assert!(differing.decide(&show).allows(), "nobody has looked yet");
+    assert!(differing.look_again(&show).is_some_and(|text| text.contains("disagree")));
+    assert_eq!(differing.engine_disagreements(), 1);
+    for object in ["show version", "show clock"] {
+        let decision = differing.decide(&request("ada", "r1", "ssh.exec", object));
+        assert!(!decision.allows() && matches!(decision.reason, Reason::Engine(_)), "{object}: {decision:?}");
+    }
+    assert!(differing.decide(&ping).allows(), "another class is not touched");
+    // One that was denied stays denied.
+    let generous = set(rows).seen_again_as(Effect::Allow);
+    let eve = request("eve", "r1", "ssh.exec", "show version");
+    assert!(generous.look_again(&eve).is_some() && !generous.decide(&eve).allows());
+}
+
+#[test]
 fn the_judge_is_asked_once_for_each_class_and_never_without_rows() {
     let asked = std::sync::Arc::new(AtomicUsize::new(0));
     let set = set("p, user:ada, element:r1, *, ssh.exec, show *, allow\n")

@@ -3,6 +3,7 @@
 //! Two requests that the same rows match are one class: the verdict depends on nothing else. The whole list of rows is compared, never a hash of it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use crate::domain::{Effect, Request};
@@ -30,10 +31,12 @@ pub(super) enum Verdict {
     Disputed,
 }
 
-/// A bounded memory of verdicts.
+/// A bounded memory of verdicts. A dispute is never forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     shards: [RwLock<HashMap<Box<[u32]>, Verdict>>; SHARDS],
+    /// There are more disputes than can be remembered: every class is one.
+    overrun: AtomicBool,
 }
 
 impl Verdicts {
@@ -45,16 +48,27 @@ impl Verdicts {
 
     /// The verdict on requests that exactly these rows match.
     pub(super) fn find(&self, rows: &[u32]) -> Option<Verdict> {
+        if self.overrun.load(Ordering::Relaxed) {
+            return Some(Verdict::Disputed);
+        }
         self.shard(rows).read().unwrap_or_else(PoisonError::into_inner).get(rows).copied()
     }
 
-    /// Remembers a verdict. A shard that is full is emptied: it fills again with what is in use.
+    /// Remembers a verdict. A shard that is full is emptied of what was agreed on: it fills again with what is in use.
     pub(super) fn keep(&self, rows: &[u32], verdict: Verdict) {
         let mut shard = self.shard(rows).write().unwrap_or_else(PoisonError::into_inner);
         if shard.len() >= SHARD_ENTRIES_MAX {
-            shard.clear();
+            shard.retain(|_, kept| *kept == Verdict::Disputed);
         }
-        shard.insert(rows.into(), verdict);
+        if shard.len() >= SHARD_ENTRIES_MAX {
+            self.overrun.store(true, Ordering::Relaxed);
+            return;
+        }
+        // SECURITY: what was disputed meanwhile stays so.
+        let kept = shard.entry(rows.into()).or_insert(verdict);
+        if *kept != Verdict::Disputed {
+            *kept = verdict;
+        }
     }
 }
 
@@ -73,5 +87,23 @@ mod tests {
         assert_eq!(verdicts.find(&[199_999]), Some(Verdict::Agreed(Effect::Allow)));
         assert_eq!(verdicts.find(&[199_999, 1]), None);
         assert_eq!(verdicts.find(&[]), None);
+    }
+
+    #[test]
+    fn a_dispute_outlives_everything_else() {
+        let verdicts = Verdicts::default();
+        verdicts.keep(&[7, 9], Verdict::Disputed);
+        for row in 0..200_000 {
+            verdicts.keep(&[row], Verdict::Agreed(Effect::Allow));
+        }
+        verdicts.keep(&[7, 9], Verdict::Agreed(Effect::Allow));
+        assert_eq!(verdicts.find(&[7, 9]), Some(Verdict::Disputed));
+        // More of them than can be remembered: nothing is believed any more.
+        for row in 0..200_000 {
+            verdicts.keep(&[row], Verdict::Disputed);
+        }
+        for rows in [&[1][..], &[300_000], &[]] {
+            assert_eq!(verdicts.find(rows), Some(Verdict::Disputed));
+        }
     }
 }

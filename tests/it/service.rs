@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::harness::client::{Live, MINUTE, run};
 use crate::harness::element::Profile;
-use crate::harness::gateway::{DOMAIN, Site};
+use crate::harness::gateway::{DOMAIN, Gateway, Site};
 use crate::harness::lab::Lab;
 use crate::harness::{SOON, need, venv, wait_until};
 
@@ -52,9 +52,39 @@ fn metrics_pass_promtool() {
             || l.contains("element-closed")),
         "{body}"
     );
+    assert_eq!(metric(&lab.gateway, "sallyport_ready"), 1.0);
     for secret in ["ada", "linux-1"] {
         assert!(!body.contains(secret), "labels name nobody and nothing: {body}");
     }
+}
+
+/// The value of a metric, its labels as they are written.
+fn metric(gateway: &Gateway, name: &str) -> f64 {
+    let (_, body) = gateway.http("/metrics");
+    let value = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name} in {body}")).parse().expect("a number")
+}
+
+#[test]
+fn every_decision_that_somebody_gets_is_counted() {
+    need!("sshd");
+    let lab = Lab::start();
+    let allowed = || metric(&lab.gateway, "sallyport_decisions_total{effect=\"allow\"}");
+    let socket = lab.site.scratch().join("master");
+    let control = format!("ControlPath={}", socket.display());
+    let options = ["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", &control];
+    lab.pair.gateway.feed(&options, &["true"], Vec::new()).ok();
+    let before = allowed();
+    assert!(before >= 1.0, "the one that opened the session");
+    for channel in 1..=3_u8 {
+        lab.pair.gateway.feed(&options, &["true"], Vec::new()).ok();
+        assert_eq!(allowed(), before + f64::from(channel), "each further channel of the session is one");
+    }
+    lab.pair.gateway.feed(&["-o", &control, "-O", "exit"], &[], Vec::new()).ok();
+    assert_ne!(lab.gateway.client("ada", "no-such-element").run(&["true"]).code(), 0);
+    assert_eq!(metric(&lab.gateway, "sallyport_decisions_total{effect=\"deny\"}"), 1.0);
+    assert_eq!(metric(&lab.gateway, "sallyport_policy_engine_disagreements_total"), 0.0);
+    assert_eq!(metric(&lab.gateway, "sallyport_alarms_total"), 0.0);
 }
 
 #[test]
@@ -74,8 +104,12 @@ fn a_stop_drains() {
     let lab = Lab::with(Profile::Modern, "", |site| site.configure("limits", "drain_grace_ms", 3000));
     let dir = lab.site.scratch();
     let mut live = Live::start(&lab.pair.gateway, &dir, "live", &[], "echo up; sleep 600", "up");
+    assert_eq!(metric(&lab.gateway, "sallyport_ready"), 1.0);
     lab.gateway.process.signal("TERM");
     wait_until("new ones are refused", SOON, || lab.pair.gateway.run(&["true"]).code() != 0);
+    // As long as the session has its grace, the metrics say what /readyz says.
+    assert!(lab.gateway.http("/readyz").0.contains(" 503 "));
+    assert_eq!(metric(&lab.gateway, "sallyport_ready"), 0.0);
     live.ends_within(SOON);
     let Lab { mut gateway, site, sshd: _sshd, .. } = lab;
     let status = gateway.process.ended(SOON);
