@@ -19,13 +19,24 @@ impl Gateway {
     /// One whose policy is these rows, after `change`.
     pub(crate) fn with_policy(rows: &str, change: impl FnOnce(PolicySet) -> PolicySet) -> Self {
         let identity = Fixture::new();
-        let dir = identity.dir.clone();
-        let policies = dir.join("policies");
+        let policies = identity.dir.join("policies");
         std::fs::write(policies.join("policy.csv"), rows).unwrap();
         std::fs::write(policies.join("cases.toml"), "").unwrap();
         std::fs::write(policies.join("elements.toml"), "").unwrap();
         let Rules { policy, inventory } = Rules::load(&policies).unwrap();
-        let rules = RulesStore::holding(&policies, Rules { policy: change(policy), inventory });
+        Self::serving(identity, Rules { policy: change(policy), inventory })
+    }
+
+    /// The same after a restart of the process.
+    pub(crate) async fn restarted(self) -> Self {
+        self.access.drain().await;
+        let policies = self.identity.dir.join("policies");
+        Self::serving(self.identity, Rules::load(&policies).unwrap())
+    }
+
+    fn serving(identity: Fixture, rules: Rules) -> Self {
+        let dir = identity.dir.clone();
+        let rules = RulesStore::holding(&dir.join("policies"), rules);
         let signer = audit::Signer::open_or_create(&dir.join("gateway/signing.key.pem")).unwrap();
         let audit = audit::Config {
             dir: dir.join("data/audit"),

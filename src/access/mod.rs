@@ -20,6 +20,7 @@ mod metrics;
 mod netconf_limits;
 mod own;
 mod pace;
+mod places;
 mod protocol;
 mod proxy;
 mod refusal;
@@ -103,6 +104,7 @@ pub struct Access {
     disk: Semaphore,
     pace: pace::Pace,
     engine: engine::Engine,
+    auditing_locks: tokio::sync::Mutex<()>,
 }
 
 /// Recordings that are begun or sealed at once.
@@ -132,6 +134,7 @@ impl Access {
             disk: Semaphore::new(DISK_AT_ONCE),
             pace: pace::Pace::default(),
             engine: engine::Engine::new(std::time::Instant::now()),
+            auditing_locks: tokio::sync::Mutex::new(()),
             parts,
             counters: limits::Counters::new(),
             live: Live::default(),

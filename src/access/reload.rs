@@ -1,14 +1,17 @@
 //! Reloading: when a file changes or an operator asks, policy, trust and locks are read again; what cannot be loaded changes nothing.
+//!
+//! Locks and trust have their own way and never wait for a policy set to be compiled: whoever is shut out is shut out at once.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
+use super::own::added as added_event;
+use super::places::{Place, Watch};
 use super::{Access, Reloaded, clock};
 use crate::domain::{Event, Via};
+use crate::identity::locks::Changes;
 
 /// An editor writes a file in several steps; what comes within this is one change.
 const SETTLE: Duration = Duration::from_millis(40);
@@ -17,69 +20,101 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// Watches the files that `access` depends on, and reloads them when they change or when `asked` says so. Runs until the gateway drains.
 pub async fn watch_files(access: Arc<Access>, mut asked: mpsc::Receiver<()>) {
-    let (sender, mut changes) = mpsc::channel::<()>(1);
-    let watcher = watch(&access, sender);
-    if let Err(error) = &watcher {
-        tracing::warn!(%error, "Files cannot be watched; they are read again every {} s.", POLL.as_secs());
+    let (shut_out, rules) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let asking = async {
+        while asked.recv().await.is_some() {
+            tracing::info!("Reloading as asked.");
+            shut_out.notify_one();
+            rules.notify_one();
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = follow_trust_and_locks(&access, &shut_out) => {}
+        () = follow_rules(&access, &rules) => {}
+        () = asking => {}
+        () = access.draining().cancelled() => {}
     }
-    let mut told = Told::default();
+}
+
+/// A watch that wakes `wake`.
+fn watch(places: &[Place], wake: &Arc<Notify>) -> Watch {
+    let wake = wake.clone();
+    Watch::new(places.to_vec(), Arc::new(move || wake.notify_one()))
+}
+
+/// Does what reads the disk on a thread that may wait for it. A fault in it is told, and costs nothing but this one attempt.
+async fn reading<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.inspect_err(|error| tracing::error!(%error, "A reload failed without an answer; what was in force stays."))
+        .ok()
+}
+
+/// Waits until files may have changed, and until they lie still.
+async fn changed(wake: &Notify) {
+    if tokio::time::timeout(POLL, wake.notified()).await.is_ok() {
+        tokio::time::sleep(SETTLE).await;
+    }
+}
+
+async fn follow_trust_and_locks(access: &Arc<Access>, wake: &Arc<Notify>) {
+    let files = access.trust().files().into_iter().chain([access.locks().file().to_owned()]);
+    let files: Vec<Place> = files.map(Place::File).collect();
+    let mut armed = watch(&files, wake);
+    let (mut told_trust, mut told_locks) = (None, None);
     loop {
-        tokio::select! {
-            Some(()) = changes.recv() => tokio::time::sleep(SETTLE).await,
-            Some(()) = asked.recv() => tracing::info!("Reloading as asked."),
-            () = tokio::time::sleep(POLL) => {}
-            () = access.draining().cancelled() => return,
+        let loading = access.clone();
+        let work = move || {
+            armed.renew();
+            (loading.locks().reload(), loading.trust().reload(), armed)
+        };
+        let Some((locks, trust, back)) = reading(work).await else {
+            armed = watch(&files, wake);
+            changed(wake).await;
+            continue;
+        };
+        armed = back;
+        match locks {
+            Ok(_) => told_locks = None,
+            Err(error) => {
+                let text = error.to_string();
+                if told_locks.as_ref() != Some(&text) {
+                    tracing::error!(%error, "The locks cannot be read; those in force stay.");
+                    told_locks = Some(text);
+                }
+            }
         }
-        while changes.try_recv().is_ok() {}
-        reload(&access, &mut told).await;
+        access.audit_locks().await;
+        report_trust(access, trust, &mut told_trust).await;
+        changed(wake).await;
     }
 }
 
-fn watch(access: &Access, sender: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let read_only = matches!(&event, Ok(event) if matches!(event.kind, notify::EventKind::Access(_)));
-        if !read_only {
-            // A full channel means that a reload is due anyway.
-            sender.try_send(()).ok();
-        }
-    })?;
-    watcher.watch(access.rules().dir(), RecursiveMode::Recursive)?;
-    // Folders, not files: a file that is replaced by renaming is another file.
-    let mut folders: Vec<PathBuf> =
-        access.trust().files().iter().filter_map(|f| f.parent().map(Path::to_owned)).collect();
-    folders.extend(access.locks().file().parent().map(Path::to_owned));
-    folders.sort();
-    folders.dedup();
-    for folder in folders {
-        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+async fn follow_rules(access: &Arc<Access>, wake: &Arc<Notify>) {
+    let folder = [Place::Tree(access.rules().dir().to_owned())];
+    let mut armed = watch(&folder, wake);
+    let mut told = None;
+    loop {
+        let loading = access.clone();
+        let work = move || {
+            armed.renew();
+            (loading.rules().reload(), armed)
+        };
+        let Some((reloaded, back)) = reading(work).await else {
+            armed = watch(&folder, wake);
+            changed(wake).await;
+            continue;
+        };
+        armed = back;
+        report_rules(access, reloaded, &mut told).await;
+        changed(wake).await;
     }
-    Ok(watcher)
 }
 
-/// What was last told to be wrong, so that the same is not told at every look.
-#[derive(Default)]
-struct Told {
-    trust: Option<String>,
-    rules: Option<Vec<String>>,
-}
-
-/// Reads everything again.
-async fn reload(access: &Arc<Access>, told: &mut Told) {
-    let loading = access.clone();
-    let work = move || {
-        let locks = loading.locks().reload();
-        let trust = loading.trust().reload();
-        let rules = loading.rules().reload();
-        (locks, trust, rules)
-    };
-    let Ok((locks, trust, rules)) = tokio::task::spawn_blocking(work).await else {
-        tracing::error!("A reload failed without an answer; what was in force stays.");
-        return;
-    };
-    report_locks(access, locks).await;
+async fn report_trust(access: &Access, trust: Result<bool, Vec<String>>, told: &mut Option<String>) {
     match trust {
         Ok(changed) => {
-            told.trust = None;
+            *told = None;
             if changed {
                 let detail = "certificates, authorities and revocations".to_owned();
                 access.report(clock::now(), Event::TrustLoaded { detail }).await;
@@ -87,46 +122,40 @@ async fn reload(access: &Arc<Access>, told: &mut Told) {
         }
         Err(problems) => {
             let problem = problems.join("\n");
-            if told.trust.as_ref() != Some(&problem) {
+            if told.as_ref() != Some(&problem) {
                 tracing::error!(problem, "Certificates or revocations cannot be loaded; what was in force stays.");
                 access.report(clock::now(), Event::TrustRejected { problem: problem.clone() }).await;
-                told.trust = Some(problem);
+                *told = Some(problem);
             }
         }
     }
-    report_rules(access, rules, &mut told.rules).await;
 }
 
-async fn report_locks(access: &Access, locks: std::io::Result<crate::identity::locks::Changes>) {
-    match locks {
-        Ok(changes) => {
-            for lock in changes.added {
-                let subject = String::from(lock.subject);
-                tracing::warn!(subject, reason = lock.reason, by = lock.by, "Locked.");
-                let event = Event::LockAdded {
-                    subject,
-                    reason: lock.reason,
-                    until: lock.until,
-                    by: lock.by,
-                    via: Via::CommandLine,
-                };
-                access.report(clock::now(), event).await;
-            }
-            for lock in changes.removed {
-                let subject = String::from(lock.subject);
-                access
-                    .report(
-                        clock::now(),
-                        Event::LockRemoved {
-                            subject,
-                            by: "whoever may write the gateway's files".to_owned(),
-                            via: Via::CommandLine,
-                        },
-                    )
-                    .await;
-            }
+impl Access {
+    /// Writes to the log how the locks in force differ from those it knows of: what somebody changed in the file, while the gateway ran or
+    /// while it did not.
+    pub async fn audit_locks(self: &Arc<Self>) {
+        let _one_at_a_time = self.auditing_locks.lock().await;
+        let Changes { added, removed } = self.locks().unnoted();
+        for lock in added {
+            tracing::warn!(subject = %lock.subject, reason = lock.reason, by = lock.by, "Locked.");
+            let event = added_event(&lock, Via::CommandLine);
+            self.audit_lock(event, Changes { added: vec![lock], removed: Vec::new() }).await;
         }
-        Err(error) => tracing::error!(%error, "The locks cannot be read; those in force stay."),
+        for lock in removed {
+            let subject = lock.subject.to_string();
+            tracing::warn!(subject, "Unlocked.");
+            let by = "whoever may write the gateway's files".to_owned();
+            let event = Event::LockRemoved { subject, by, via: Via::CommandLine };
+            self.audit_lock(event, Changes { added: Vec::new(), removed: vec![lock] }).await;
+        }
+    }
+
+    /// Writes one change of the locks to the log. Only what is in the log is noted: the rest is tried again.
+    async fn audit_lock(self: &Arc<Self>, event: Event, changes: Changes) {
+        if self.append(clock::now(), event).await.is_ok() {
+            self.noted_locks(changes).await;
+        }
     }
 }
 

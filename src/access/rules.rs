@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::domain::Revision;
-use crate::element::Inventory;
-use crate::policy::{PolicySet, Problem};
+use crate::domain::{Revision, Timestamp};
+use crate::element::{Inventory, inventory};
+use crate::policy::{Folder, PolicySet, Problem};
 
 /// One consistent pair: every decision is made with a policy set and the inventory it was loaded with.
 #[derive(Debug)]
@@ -24,30 +24,38 @@ impl Rules {
     /// # Errors
     /// Every mistake found in every file.
     pub fn load(dir: &Path) -> Result<Self, Vec<Problem>> {
-        // The inventory is read for itself and again for the revision. A set that was written in between is read again, so that an old
-        // inventory is never in force under a new revision.
-        let elements = dir.join("elements.toml");
-        loop {
-            let before = std::fs::read(&elements).ok();
-            let loaded = Self::load_once(dir);
-            if std::fs::read(&elements).ok() == before {
-                return loaded;
-            }
-        }
+        Self::of(&Folder::read(dir)?)
     }
 
-    fn load_once(dir: &Path) -> Result<Self, Vec<Problem>> {
-        let inventory = Inventory::load(&dir.join("elements.toml"));
+    /// What a folder that was read says: policy and inventory are of the same moment and the same revision.
+    ///
+    /// # Errors
+    /// Every mistake found in every file.
+    pub fn of(folder: &Folder) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let inventory = match folder.text(inventory::FILE, &mut problems) {
+            Some(text) => Inventory::parse(&text),
+            None if problems.is_empty() => {
+                let text = "is missing; without it no element is reached".to_owned();
+                Err(vec![Problem { file: inventory::FILE.to_owned(), line: 0, text }])
+            }
+            None => Err(problems),
+        };
         let tags = inventory.as_ref().map(Inventory::tags).unwrap_or_default();
-        match (inventory, PolicySet::load(dir, &tags)) {
+        match (inventory, PolicySet::of(folder, &tags)) {
             (Ok(inventory), Ok(policy)) => Ok(Self { policy, inventory }),
             (Ok(_), Err(problems)) | (Err(problems), Ok(_)) => Err(problems),
             // The policy's complaints about elements follow from the inventory's; the inventory's come first.
             (Err(mut problems), Err(more)) => {
-                problems.extend(more);
+                problems.extend(more.into_iter().filter(|problem| problem.file != inventory::FILE));
                 Err(problems)
             }
         }
+    }
+
+    /// What is no mistake and probably not meant, or works today and needs somebody before long.
+    pub fn warnings(&self, now: Timestamp) -> Vec<Problem> {
+        self.inventory.warnings(now).into_iter().chain(self.policy.warnings().iter().cloned()).collect()
     }
 }
 
@@ -77,7 +85,8 @@ pub enum Reloaded {
 pub struct RulesStore {
     dir: PathBuf,
     current: watch::Sender<Arc<Rules>>,
-    reloading: Mutex<()>,
+    /// What was refused last, so that it is not compiled again for as long as nothing changes. Locked for the length of a reload.
+    refused: Mutex<Option<(Revision, Vec<Problem>)>>,
 }
 
 impl RulesStore {
@@ -87,13 +96,13 @@ impl RulesStore {
     /// Every mistake found in every file.
     pub fn open(dir: &Path) -> Result<Self, Vec<Problem>> {
         let rules = Rules::load(dir)?;
-        Ok(Self { dir: dir.to_owned(), current: watch::Sender::new(Arc::new(rules)), reloading: Mutex::new(()) })
+        Ok(Self { dir: dir.to_owned(), current: watch::Sender::new(Arc::new(rules)), refused: Mutex::new(None) })
     }
 
     /// Holds rules that a test made.
     #[cfg(test)]
     pub(super) fn holding(dir: &Path, rules: Rules) -> Self {
-        Self { dir: dir.to_owned(), current: watch::Sender::new(Arc::new(rules)), reloading: Mutex::new(()) }
+        Self { dir: dir.to_owned(), current: watch::Sender::new(Arc::new(rules)), refused: Mutex::new(None) }
     }
 
     /// The folder.
@@ -111,18 +120,105 @@ impl RulesStore {
         self.current.subscribe()
     }
 
-    /// Loads the folder again. Blocking.
+    /// Loads the folder again, when it is another than that of the set in force. Blocking.
     pub fn reload(&self) -> Reloaded {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let previous = self.current().policy.revision().clone();
-        match Rules::load(&self.dir) {
-            Ok(rules) if *rules.policy.revision() == previous => Reloaded::Unchanged,
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current();
+        let previous = current.policy.revision().clone();
+        let folder = match Folder::read(&self.dir) {
+            Ok(folder) => folder,
+            Err(problems) => return Reloaded::Rejected { in_force: previous, problems },
+        };
+        let revision = folder.revision();
+        if revision == previous {
+            *refused = None;
+            return Reloaded::Unchanged;
+        }
+        if let Some((known, problems)) = &*refused
+            && *known == revision
+        {
+            return Reloaded::Rejected { in_force: previous, problems: problems.clone() };
+        }
+        let loaded = match current.policy.cases_gone(&folder) {
+            // SECURITY: cases keep what must never be allowed from being allowed; they do not get lost on the way.
+            Some(problem) => Err(vec![problem]),
+            None => Rules::of(&folder),
+        };
+        match loaded {
             Ok(rules) => {
-                let revision = rules.policy.revision().clone();
+                *refused = None;
                 self.current.send_replace(Arc::new(rules));
                 Reloaded::Swapped { revision, previous }
             }
-            Err(problems) => Reloaded::Rejected { in_force: previous, problems },
+            Err(problems) => {
+                *refused = Some((revision, problems.clone()));
+                Reloaded::Rejected { in_force: previous, problems }
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::ca::starter_policies;
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("commands")).unwrap();
+        for (file, text) in starter_policies() {
+            std::fs::write(dir.path().join(file), text).unwrap();
+        }
+        dir
+    }
+
+    fn refused(store: &RulesStore) -> Vec<String> {
+        match store.reload() {
+            Reloaded::Rejected { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reload_takes_up_what_changed_and_nothing_else() {
+        let dir = folder();
+        let store = RulesStore::open(dir.path()).unwrap();
+        let first = store.current();
+        assert!(matches!(store.reload(), Reloaded::Unchanged));
+        assert!(Arc::ptr_eq(&first, &store.current()), "nothing was compiled again");
+        std::fs::write(dir.path().join("set.toml"), "contact = \"ada\"\n").unwrap();
+        assert!(matches!(store.reload(), Reloaded::Swapped { .. }));
+        assert_eq!(store.current().policy.contact(), "ada");
+        // What is wrong is told each time, and the set in force stays.
+        std::fs::write(dir.path().join("policy.csv"), "no policy\n").unwrap();
+        assert_eq!(refused(&store), refused(&store));
+        assert_eq!(store.current().policy.contact(), "ada");
+        std::fs::remove_file(dir.path().join("elements.toml")).unwrap();
+        assert!(refused(&store)[0].starts_with("elements.toml: is missing"), "{:?}", refused(&store));
+    }
+
+    #[test]
+    fn cases_do_not_get_lost() {
+        let dir = folder();
+        let store = RulesStore::open(dir.path()).unwrap();
+        let cases = dir.path().join("cases.toml");
+        let text = std::fs::read_to_string(&cases).unwrap();
+        std::fs::remove_file(&cases).unwrap();
+        assert!(refused(&store)[0].starts_with("cases.toml: is gone"), "{:?}", refused(&store));
+        for name in ["case.toml", "cases.Toml.toml", "Cases.toml", "element.toml", "set.local.toml"] {
+            let stray = dir.path().join(name);
+            std::fs::write(&cases, &text).unwrap();
+            std::fs::write(&stray, &text).unwrap();
+            assert!(refused(&store)[0].contains("is not read"), "{name}: {:?}", refused(&store));
+            std::fs::remove_file(stray).unwrap();
+        }
+        assert!(matches!(store.reload(), Reloaded::Unchanged));
+        // An empty file says on purpose that nothing is tested.
+        std::fs::write(&cases, "").unwrap();
+        assert!(matches!(store.reload(), Reloaded::Swapped { .. }));
+        std::fs::remove_file(&cases).unwrap();
+        assert!(matches!(store.reload(), Reloaded::Swapped { .. }), "there was nothing to lose");
+        let warned = store.current().policy.warnings().iter().any(|warning| warning.file == "cases.toml");
+        assert!(warned, "{:?}", store.current().policy.warnings());
     }
 }

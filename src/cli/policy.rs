@@ -14,7 +14,7 @@ use crate::domain::{
     Verb,
 };
 use crate::element::Inventory;
-use crate::policy::{ElementTags, Explanation, PolicySet, Problem, reason_text};
+use crate::policy::{ElementTags, Explanation, Folder, PolicySet, Problem, reason_text};
 
 use super::{Exit, Failure};
 
@@ -114,7 +114,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 
 fn check(folder: &FolderArgs) -> Result<(), Failure> {
     let source = Source::open(folder)?;
-    let set = PolicySet::load(&source.dir, &source.tags).map_err(|problems| mistakes(&problems))?;
+    let set = PolicySet::of(&source.folder, &source.tags).map_err(|problems| mistakes(&problems))?;
     let mut text = String::new();
     for warning in set.warnings() {
         line(&mut text, format_args!("warning: {warning}"));
@@ -129,7 +129,7 @@ fn check(folder: &FolderArgs) -> Result<(), Failure> {
 
 fn test(folder: &FolderArgs, json: bool) -> Result<(), Failure> {
     let source = Source::open(folder)?;
-    let set = PolicySet::load_with_failures(&source.dir, &source.tags).map_err(|problems| mistakes(&problems))?;
+    let set = PolicySet::with_failures(&source.folder, &source.tags).map_err(|problems| mistakes(&problems))?;
     let failed = set.cases().iter().filter(|case| case.failure.is_some()).count();
     if json {
         let cases: Vec<_> = set
@@ -156,7 +156,7 @@ fn test(folder: &FolderArgs, json: bool) -> Result<(), Failure> {
 
 fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let source = Source::open(&args.folder)?;
-    let set = PolicySet::load_with_failures(&source.dir, &source.tags).map_err(|problems| mistakes(&problems))?;
+    let set = PolicySet::with_failures(&source.folder, &source.tags).map_err(|problems| mistakes(&problems))?;
     let request = request(args, &source)?;
     let told = set.explain(&request);
     if args.json {
@@ -209,7 +209,7 @@ fn request(args: &ExplainArgs, source: &Source) -> Result<Request, Failure> {
 
 /// A policy folder and the elements in it.
 struct Source {
-    dir: PathBuf,
+    folder: Folder,
     inventory: Inventory,
     tags: Vec<ElementTags>,
 }
@@ -227,15 +227,16 @@ impl Source {
                 ));
             }
         };
-        let file = dir.join("elements.toml");
+        let folder = Folder::read(&dir).map_err(|problems| mistakes(&problems))?;
         // A folder that is written before there are elements can be checked too.
-        let inventory = if file.exists() {
-            Inventory::load(&file).map_err(|problems| mistakes(&problems))?
-        } else {
-            Inventory::default()
+        let mut problems = Vec::new();
+        let inventory = match folder.text("elements.toml", &mut problems) {
+            Some(text) => Inventory::parse(&text).map_err(|problems| mistakes(&problems))?,
+            None if problems.is_empty() => Inventory::default(),
+            None => return Err(mistakes(&problems)),
         };
         let tags = inventory.tags();
-        Ok(Self { dir, inventory, tags })
+        Ok(Self { folder, inventory, tags })
     }
 }
 

@@ -178,6 +178,8 @@ async fn recover(access: &Arc<Access>) {
     let revision = access.rules().current().policy.revision().clone();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     access.report(clock::now(), Event::GatewayStarted { version, name: access.name().to_owned(), revision }).await;
+    // What was locked or unlocked while no gateway ran.
+    access.audit_locks().await;
     let recovering = access.clone();
     let recovered =
         tokio::task::spawn_blocking(move || recovering.recover_recordings(clock::now())).await.unwrap_or_default();

@@ -118,7 +118,7 @@ fn respond((status, answer): Reply) -> Response<Full<Bytes>> {
     response
 }
 
-async fn route(access: &Access, who: &Verified, request: Request<Incoming>) -> Reply {
+async fn route(access: &Arc<Access>, who: &Verified, request: Request<Incoming>) -> Reply {
     if let Some(no) = foreign(&request, access.domain()) {
         return no;
     }
@@ -169,7 +169,7 @@ async fn body<T: serde::de::DeserializeOwned>(request: Request<Incoming>) -> Res
     serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))
 }
 
-async fn ask(access: &Access, who: &Verified, request: Request<Incoming>) -> Result<Reply, Reply> {
+async fn ask(access: &Arc<Access>, who: &Verified, request: Request<Incoming>) -> Result<Reply, Reply> {
     let AskBody { verb, object, how } = body(request).await?;
     if !verb.as_str().starts_with("gateway.") {
         return Err(says(StatusCode::BAD_REQUEST, format!("`{verb}` is not an action on the gateway")));
@@ -178,43 +178,43 @@ async fn ask(access: &Access, who: &Verified, request: Request<Incoming>) -> Res
     if let (Verb::GatewayReplay | Verb::GatewayExport, Some(how)) = (verb, how) {
         let session: SessionId =
             object.parse().map_err(|e: crate::domain::ParseError| says(StatusCode::BAD_REQUEST, e.to_string()))?;
-        let _receipt = access.note_reading(&permit, session, &how, Via::CommandLine).await.map_err(refused)?;
+        let _receipt = access.note_reading(&permit, session, &how, Via::Console).await.map_err(refused)?;
     }
     Ok(says(StatusCode::OK, "allowed"))
 }
 
-async fn sessions(access: &Access, who: &Verified) -> Result<Reply, Reply> {
+async fn sessions(access: &Arc<Access>, who: &Verified) -> Result<Reply, Reply> {
     let _permit = access.ask_own(who, &Action::new(Verb::GatewayWatch, "")).await.map_err(refused)?;
     let sessions = access.live().list().into_iter().map(|live| live.facts).collect();
     Ok((StatusCode::OK, Answer { message: String::new(), sessions }))
 }
 
-async fn terminate(access: &Access, who: &Verified, request: Request<Incoming>) -> Result<Reply, Reply> {
+async fn terminate(access: &Arc<Access>, who: &Verified, request: Request<Incoming>) -> Result<Reply, Reply> {
     let TerminateBody { session } = body(request).await?;
     let permit =
         access.ask_own(who, &Action::new(Verb::GatewayTerminate, session.to_string())).await.map_err(refused)?;
-    match access.terminate(&permit, session, Via::CommandLine).await.map_err(refused)? {
+    match access.terminate(&permit, session, Via::Console).await.map_err(refused)? {
         true => Ok(says(StatusCode::OK, "the session was ended")),
         false => Err(says(StatusCode::NOT_FOUND, "there is no live session of that id")),
     }
 }
 
-async fn lock(access: &Access, who: &Verified, request: Request<Incoming>) -> Result<Reply, Reply> {
+async fn lock(access: &Arc<Access>, who: &Verified, request: Request<Incoming>) -> Result<Reply, Reply> {
     let LockBody { subject, reason, until } = body(request).await?;
     let object = String::from(subject.clone());
     let permit = access.ask_own(who, &Action::new(Verb::GatewayLock, object)).await.map_err(refused)?;
     let lock = Lock { subject, reason, by: who.identity().to_string(), at: clock::now(), until };
     let failed = |e: String| says(StatusCode::INTERNAL_SERVER_ERROR, e);
-    access.lock(&permit, lock, Via::CommandLine).await.map_err(failed)?;
+    access.lock(&permit, lock, Via::Console).await.map_err(failed)?;
     Ok(says(StatusCode::OK, "locked"))
 }
 
-async fn unlock(access: &Access, who: &Verified, request: Request<Incoming>) -> Result<Reply, Reply> {
+async fn unlock(access: &Arc<Access>, who: &Verified, request: Request<Incoming>) -> Result<Reply, Reply> {
     let LockBody { subject, .. } = body(request).await?;
     let object = String::from(subject.clone());
     let permit = access.ask_own(who, &Action::new(Verb::GatewayLock, object)).await.map_err(refused)?;
     let failed = |e: String| says(StatusCode::INTERNAL_SERVER_ERROR, e);
-    match access.unlock(&permit, &subject, Via::CommandLine).await.map_err(failed)? {
+    match access.unlock(&permit, &subject, Via::Console).await.map_err(failed)? {
         true => Ok(says(StatusCode::OK, "unlocked")),
         false => Err(says(StatusCode::NOT_FOUND, "there is no such lock")),
     }

@@ -104,6 +104,9 @@ type Set = BTreeMap<LockSubject, Lock>;
 pub struct Locks {
     file: PathBuf,
     set: ArcSwap<Set>,
+    /// The locks that the audit log knows of, and where they are kept.
+    noted: Mutex<Set>,
+    noted_file: PathBuf,
     changing: Mutex<()>,
     revision: watch::Sender<u64>,
 }
@@ -124,9 +127,14 @@ impl Locks {
     /// A file that cannot be read or parsed.
     pub fn open(file: &Path) -> Result<Self, io::Error> {
         let set = read(file)?.unwrap_or_default();
+        let noted_file = file.with_extension("noted.json");
+        // Without it the log is told once more of what it knows: better than not at all.
+        let noted = read(&noted_file).ok().flatten().unwrap_or_default();
         Ok(Self {
             file: file.to_owned(),
             set: ArcSwap::from_pointee(set),
+            noted: Mutex::new(noted),
+            noted_file,
             changing: Mutex::new(()),
             revision: watch::Sender::new(0),
         })
@@ -185,14 +193,36 @@ impl Locks {
                 ));
             }
         };
-        let changes = Changes {
-            added: after.values().filter(|lock| before.get(&lock.subject) != Some(*lock)).cloned().collect(),
-            removed: before.values().filter(|lock| !after.contains_key(&lock.subject)).cloned().collect(),
-        };
+        let changes = Changes::between(&before, &after);
         if changes != Changes::default() {
             self.put_in_force(after);
         }
         Ok(changes)
+    }
+
+    /// The lock on exactly this subject, be it one that has run out.
+    pub fn get(&self, subject: &LockSubject) -> Option<Lock> {
+        self.set.load().get(subject).cloned()
+    }
+
+    /// How the locks in force differ from those that the audit log knows of.
+    pub fn unnoted(&self) -> Changes {
+        Changes::between(&self.noted.lock().unwrap_or_else(PoisonError::into_inner), &self.set.load())
+    }
+
+    /// Notes that the audit log knows of these changes now.
+    ///
+    /// # Errors
+    /// It could not be made durable; after a restart the log is told once more.
+    pub fn note(&self, changes: &Changes) -> Result<(), io::Error> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        for lock in &changes.removed {
+            noted.remove(&lock.subject);
+        }
+        for lock in &changes.added {
+            noted.insert(lock.subject.clone(), lock.clone());
+        }
+        replace(&self.noted_file, &noted)
     }
 
     /// The lock, if any, that shuts out this client or element at `now`.
@@ -229,11 +259,24 @@ impl Locks {
         let _turn = Turn::wait(&self.file)?;
         let mut set = read(&self.file)?.unwrap_or_default();
         change(&mut set);
-        let locks: Vec<&Lock> = set.values().collect();
-        let mut text = serde_json::to_vec_pretty(&locks)?;
-        text.push(b'\n');
-        durable::replace(&self.file, &text, durable::PRIVATE)
+        replace(&self.file, &set)
     }
+}
+
+impl Changes {
+    fn between(before: &Set, after: &Set) -> Self {
+        Self {
+            added: after.values().filter(|lock| before.get(&lock.subject) != Some(*lock)).cloned().collect(),
+            removed: before.values().filter(|lock| !after.contains_key(&lock.subject)).cloned().collect(),
+        }
+    }
+}
+
+fn replace(file: &Path, set: &Set) -> io::Result<()> {
+    let locks: Vec<&Lock> = set.values().collect();
+    let mut text = serde_json::to_vec_pretty(&locks)?;
+    text.push(b'\n');
+    durable::replace(file, &text, durable::PRIVATE)
 }
 
 fn read(file: &Path) -> Result<Option<Set>, io::Error> {

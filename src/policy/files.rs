@@ -15,14 +15,18 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const DEPTH_MAX: u32 = 8;
 const FILES_MAX: usize = 4096;
 
-/// Every regular file below the folder, by its relative path with `/`.
-pub(super) struct Folder {
+/// A policy folder as it was read: every regular file in it, by its relative path with `/`.
+#[derive(Debug)]
+pub struct Folder {
     files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Folder {
     /// Reads the folder. Hidden files and editors' backups are no part of a set.
-    pub(super) fn read(dir: &Path) -> Result<Self, Vec<Problem>> {
+    ///
+    /// # Errors
+    /// Everything in it that cannot be read.
+    pub fn read(dir: &Path) -> Result<Self, Vec<Problem>> {
         let mut folder = Self { files: BTreeMap::new() };
         let mut problems = Vec::new();
         folder.add(dir, "", 0, &mut problems);
@@ -67,7 +71,7 @@ impl Folder {
     }
 
     /// The SHA-256 over path, length and bytes of each file, in the order of the paths.
-    pub(super) fn revision(&self) -> Revision {
+    pub fn revision(&self) -> Revision {
         let mut hash = digest::Context::new(&digest::SHA256);
         for (path, bytes) in &self.files {
             hash.update(&len(path.as_bytes()));
@@ -78,8 +82,13 @@ impl Folder {
         Revision::new(data_encoding::HEXLOWER.encode(hash.finish().as_ref()))
     }
 
+    /// Whether this file is in it.
+    pub fn holds(&self, file: &str) -> bool {
+        self.files.contains_key(file)
+    }
+
     /// A file as text; none when it is not there.
-    pub(super) fn text(&self, file: &str, problems: &mut Vec<Problem>) -> Option<String> {
+    pub fn text(&self, file: &str, problems: &mut Vec<Problem>) -> Option<String> {
         let bytes = self.files.get(file)?;
         match std::str::from_utf8(bytes) {
             Ok(text) => Some(text.to_owned()),

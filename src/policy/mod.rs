@@ -37,6 +37,7 @@ use crate::identity::Verified;
 
 pub use cases::CaseResult;
 pub use explain::{Explanation, NearMiss, Obliged, reason_text};
+pub use files::Folder;
 pub use outline::{Outline, Portion};
 pub use set::PolicySet;
 

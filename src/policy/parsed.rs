@@ -15,6 +15,10 @@ use crate::domain::data::Models;
 
 pub(super) const MODEL_FILE: &str = "model.conf";
 const SET_FILE: &str = "set.toml";
+/// The inventory, which [`crate::element`] reads.
+const ELEMENTS_FILE: &str = "elements.toml";
+/// Every `.toml` file that may stand in the folder itself.
+const TOML_FILES: &[&str] = &[cases::FILE, ELEMENTS_FILE, models::FILE, SET_FILE];
 
 /// What `set.toml` says.
 #[derive(Deserialize)]
@@ -84,6 +88,10 @@ fn strangers(folder: &Folder, problems: &mut Vec<Problem>) {
             || path.starts_with("commands/") && path.ends_with(".toml");
         if looks_like_policy && path != rows::FILE && path != MODEL_FILE && !is_command_file(path) {
             let text = format!("is not read; rows belong in {}, classes in commands/NAME.toml", rows::FILE);
+            problems.push(Problem { file: path.to_owned(), line: 0, text });
+        }
+        if path.ends_with(".toml") && !path.contains('/') && !TOML_FILES.contains(&path) {
+            let text = format!("is not read; the files that are: {}, and commands/NAME.toml", TOML_FILES.join(", "));
             problems.push(Problem { file: path.to_owned(), line: 0, text });
         }
     }

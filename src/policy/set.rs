@@ -50,7 +50,15 @@ impl PolicySet {
     /// # Errors
     /// Every mistake found, in every file.
     pub fn load(dir: &Path, elements: &[ElementTags]) -> Result<Self, Vec<Problem>> {
-        let set = Self::load_with_failures(dir, elements)?;
+        Self::of(&Folder::read(dir)?, elements)
+    }
+
+    /// The set of a folder that was read, whole or not at all; runs its cases.
+    ///
+    /// # Errors
+    /// Every mistake found, in every file.
+    pub fn of(folder: &Folder, elements: &[ElementTags]) -> Result<Self, Vec<Problem>> {
+        let set = Self::with_failures(folder, elements)?;
         let failures: Vec<Problem> = set
             .cases
             .iter()
@@ -62,16 +70,19 @@ impl PolicySet {
         if failures.is_empty() { Ok(set) } else { Err(failures) }
     }
 
-    /// Loads a set even when cases fail, for tools that show them. The gateway serves by [`PolicySet::load`] alone.
+    /// The set of a folder even when cases fail, for tools that show them. The gateway serves by [`PolicySet::of`] alone.
     ///
     /// # Errors
     /// Every other mistake.
-    pub fn load_with_failures(dir: &Path, elements: &[ElementTags]) -> Result<Self, Vec<Problem>> {
-        let folder = Folder::read(dir)?;
+    pub fn with_failures(folder: &Folder, elements: &[ElementTags]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let parsed = Parsed::parse(&folder, elements, &mut problems);
+        let parsed = Parsed::parse(folder, elements, &mut problems);
         let mut set = Self::compile(folder.revision(), &parsed.about, parsed.rows, &parsed.elements, &mut problems);
         set.warnings = set.compiled.warnings(elements);
+        if !folder.holds(cases::FILE) {
+            let text = "is not there: nothing says what this set must decide".to_owned();
+            set.warnings.push(Problem { file: cases::FILE.to_owned(), line: 0, text });
+        }
         if !problems.is_empty() {
             problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             return Err(problems);
@@ -166,6 +177,13 @@ impl PolicySet {
     /// The data models that rows and requests speak of.
     pub fn models(&self) -> &Models {
         &self.models
+    }
+
+    /// The mistake of a folder from which the cases have gone while `self`, which has some, is in force.
+    pub fn cases_gone(&self, folder: &Folder) -> Option<Problem> {
+        let text = "is gone, and with it every case that the set in force must meet; put it back, empty if nothing is to be tested";
+        let gone = !self.cases.is_empty() && !folder.holds(cases::FILE);
+        gone.then(|| Problem { file: cases::FILE.to_owned(), line: 0, text: text.to_owned() })
     }
 
     /// What became of each case.

@@ -78,6 +78,80 @@ fn an_element_is_reached_by_the_protocols_it_is_listed_with() {
     wait_until("it is reached again", SOON, || lab.pair.gateway.run(&["true"]).code() == 0);
 }
 
+/// The position of the first event in the log of which `is` holds.
+#[track_caller]
+fn position(events: &[serde_json::Value], what: &str, is: impl Fn(&serde_json::Value) -> bool) -> usize {
+    events.iter().position(|e| is(&e["event"])).unwrap_or_else(|| panic!("no {what} in {events:#?}"))
+}
+
+#[test]
+fn a_lock_does_not_wait_for_a_large_set_to_be_compiled() {
+    need!("sshd");
+    let mut lab = Lab::start();
+    let mut session = live(&lab, "live");
+    let mut rows = lab.site.current_rows();
+    rows.extend((0..60_000).map(|n| format!("p, user:u{n}, element:linux-1, *, ssh.exec, show area{n} *, allow")));
+    lab.site.set_rows(rows);
+    // Long enough for the gateway to have begun, and much less than it takes to compile the set.
+    for n in 0..20 {
+        lab.site.sallyport(&["lock", "add", &format!("element:other-{n}"), "--reason", "not this one"]).ok();
+    }
+    lab.site.sallyport(&["lock", "add", "user:ada", "--reason", "left the company"]).ok();
+    session.ends_within(SOON);
+    assert!(session.process.all().contains("locked"), "{}", session.process.all());
+    lab.site.sallyport(&["lock", "remove", "user:ada"]).ok();
+    let events = wait_for("the large set is in force", MINUTE, || {
+        let ran = lab.site.as_ada(&["audit", "export"]);
+        let events: Vec<serde_json::Value> =
+            ran.text().lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+        events.iter().any(|e| e["event"]["event"] == "policy-loaded").then_some(events)
+    });
+    let closed = position(&events, "closed session", |e| e["event"] == "session-closed" && e["outcome"] == "locked");
+    let loaded = position(&events, "loaded set", |e| e["event"] == "policy-loaded");
+    assert!(closed < loaded, "the session ended while the set was being compiled");
+}
+
+#[test]
+fn a_policy_folder_that_is_swapped_is_followed() {
+    need!("sshd");
+    let lab = Lab::start();
+    let root = lab.site.path();
+    let policies = root.join("policies");
+    let allows = |allowed: bool| {
+        let what = format!("it is {}", if allowed { "allowed" } else { "denied" });
+        // Less than the time after which files are read again in any case.
+        wait_until(&what, SOON, || (lab.pair.gateway.run(&["true"]).code() == 0) == allowed);
+    };
+    let copy = |to: &str| must(std::process::Command::new("cp").arg("-r").arg(&policies).arg(root.join(to)));
+    let deny = "p, *, element:linux-1, *, ssh.exec, *, deny\n";
+    copy("closed");
+    copy("open");
+    let rows = std::fs::read_to_string(root.join("closed/policy.csv")).expect("a copy");
+    std::fs::write(root.join("closed/policy.csv"), format!("{rows}{deny}")).expect("a file");
+    allows(true);
+    // By renaming, twice in a row.
+    let swap = |with: &str, away: &str| {
+        std::fs::rename(&policies, root.join(away)).expect("a folder");
+        std::fs::rename(root.join(with), &policies).expect("a folder");
+    };
+    swap("closed", "first");
+    allows(false);
+    replace(&policies.join("policy.csv"), &rows);
+    allows(true);
+    // By a link, and an edit behind it.
+    std::fs::rename(&policies, root.join("plain")).expect("a folder");
+    std::fs::write(root.join("open/policy.csv"), format!("{rows}{deny}")).expect("a file");
+    std::os::unix::fs::symlink("open", &policies).expect("a link");
+    allows(false);
+    replace(&root.join("open/policy.csv"), &rows);
+    allows(true);
+    // Another folder behind the link.
+    std::fs::write(root.join("plain/policy.csv"), format!("{rows}{deny}")).expect("a file");
+    std::os::unix::fs::symlink("plain", root.join("next")).expect("a link");
+    std::fs::rename(root.join("next"), &policies).expect("a link");
+    allows(false);
+}
+
 #[test]
 fn an_edit_that_still_allows_touches_nobody() {
     need!("sshd");
