@@ -28,6 +28,8 @@ pub struct Metrics {
     pub disagreements: IntCounter,
     /// Things that should never happen.
     pub alarms: IntCounter,
+    /// When what trust is made of runs out; set when the metrics are read.
+    pub expires: IntGaugeVec,
     /// 1 while new sessions are taken; set when the metrics are read.
     pub ready: IntGauge,
 }
@@ -63,6 +65,14 @@ impl Metrics {
         let alarms =
             IntCounter::new("sallyport_alarms_total", "Things that should never happen, answered by denying.")?;
         let ready = IntGauge::new("sallyport_ready", "Whether new sessions are taken.")?;
+        let expires = IntGaugeVec::new(
+            Opts::new(
+                "sallyport_trust_expires_timestamp_seconds",
+                "When the gateway's certificate, the first revocation list and the first authority run out.",
+            ),
+            &["what"],
+        )?;
+        registry.register(Box::new(expires.clone()))?;
         registry.register(Box::new(live.clone()))?;
         registry.register(Box::new(open_seconds.clone()))?;
         registry.register(Box::new(disagreements.clone()))?;
@@ -80,6 +90,7 @@ impl Metrics {
             open_seconds,
             disagreements,
             alarms,
+            expires,
             ready,
         })
     }

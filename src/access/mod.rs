@@ -193,6 +193,9 @@ impl Access {
     /// The metrics as text, as they are now.
     pub fn render_metrics(&self) -> String {
         self.parts.metrics.ready.set(self.ready().into());
+        for (what, until) in self.parts.trust.current().expiries() {
+            self.parts.metrics.expires.with_label_values(&[what]).set(until.as_secs());
+        }
         self.parts.metrics.render()
     }
 

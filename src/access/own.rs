@@ -17,12 +17,8 @@ impl Access {
     /// Denied, and logged; or the identity is no longer welcome.
     pub async fn ask_own(&self, who: &Verified, action: &Action) -> Result<Permit, Refusal> {
         let now = clock::now();
-        let unwelcome =
-            self.trust().current().still_admits(who, now).is_err() || self.locks().find(who, None, now).is_some();
         let account = "gateway".parse::<Account>().map_err(|_| Refusal::Unavailable(Outcome::ProtocolError))?;
-        if unwelcome {
-            return Err(Refusal::Unavailable(Outcome::Locked));
-        }
+        self.still_welcome(who, None, now).map_err(|unwelcome| Refusal::Unavailable(unwelcome.outcome))?;
         let rules = self.rules().current();
         let element = ElementName::gateway();
         let ask = Ask { element: &element, account: &account, action, at: now, session_opened_at: now };
@@ -51,6 +47,16 @@ impl Access {
         let request = permit.request();
         let event =
             Event::RecordingRead { session, by: request.who.clone(), how: how.chars().take(200).collect(), via };
+        self.append(clock::now(), event).await.map_err(|_| Refusal::Unavailable(Outcome::RecorderFailed))
+    }
+
+    /// Notes that what the gateway knows is about to be read; it may be only with the receipt.
+    ///
+    /// # Errors
+    /// The log could not note it.
+    pub async fn note_state_read(&self, permit: &Permit, via: Via) -> Result<Receipt, Refusal> {
+        let request = permit.request();
+        let event = Event::StateRead { by: request.who.clone(), action: request.action.clone(), via };
         self.append(clock::now(), event).await.map_err(|_| Refusal::Unavailable(Outcome::RecorderFailed))
     }
 

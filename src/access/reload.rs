@@ -62,11 +62,12 @@ async fn follow_trust_and_locks(access: &Arc<Access>, wake: &Arc<Notify>) {
     let files: Vec<Place> = files.map(Place::File).collect();
     let mut armed = watch(&files, wake);
     let (mut told_trust, mut told_locks) = (None, None);
+    let mut warned = access.trust().current().warnings(clock::now());
     loop {
         let loading = access.clone();
         let work = move || {
             armed.renew();
-            (loading.locks().reload(), loading.trust().reload(), armed)
+            (loading.locks().reload(), loading.trust().reload(clock::now()), armed)
         };
         let Some((locks, trust, back)) = reading(work).await else {
             armed = watch(&files, wake);
@@ -86,6 +87,7 @@ async fn follow_trust_and_locks(access: &Arc<Access>, wake: &Arc<Notify>) {
         }
         access.audit_locks().await;
         report_trust(access, trust, &mut told_trust).await;
+        warn(&mut warned, access.trust().current().warnings(clock::now()));
         changed(wake).await;
     }
 }
@@ -94,6 +96,11 @@ async fn follow_rules(access: &Arc<Access>, wake: &Arc<Notify>) {
     let folder = [Place::Tree(access.rules().dir().to_owned())];
     let mut armed = watch(&folder, wake);
     let mut told = None;
+    let warnings = || {
+        let warnings = access.rules().current().warnings(clock::now());
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let mut warned = warnings();
     loop {
         let loading = access.clone();
         let work = move || {
@@ -107,8 +114,17 @@ async fn follow_rules(access: &Arc<Access>, wake: &Arc<Notify>) {
         };
         armed = back;
         report_rules(access, reloaded, &mut told).await;
+        warn(&mut warned, warnings());
         changed(wake).await;
     }
+}
+
+/// Tells what needs somebody, when it is new; what counts days is new every day.
+fn warn(told: &mut Vec<String>, warnings: Vec<String>) {
+    for warning in warnings.iter().filter(|warning| !told.contains(warning)) {
+        tracing::warn!(warning, "Needs somebody.");
+    }
+    *told = warnings;
 }
 
 async fn report_trust(access: &Access, trust: Result<bool, Vec<String>>, told: &mut Option<String>) {

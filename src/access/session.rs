@@ -311,8 +311,8 @@ impl Session {
         self.active_at.store(clock::now().as_nanos(), Ordering::Relaxed);
     }
 
-    /// Seals the recording and logs the end. Called once, by the visit.
-    pub(super) async fn close(self: &Arc<Self>, outcome: Outcome) {
+    /// Seals the recording and logs the end, with what the log is told beside the outcome. Called once, by the visit.
+    pub(super) async fn close(self: &Arc<Self>, outcome: Outcome, detail: Option<String>) {
         let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = match outcome {
             Outcome::ClientClosed => lost.unwrap_or(outcome),
@@ -328,7 +328,7 @@ impl Session {
                 None
             }
         };
-        let detail = self.recorder.end().map(|reason| reason.to_string());
+        let detail = self.recorder.end().map(|reason| reason.to_string()).or(detail);
         let (bytes_in, bytes_out) = (self.bytes_in.load(Ordering::Relaxed), self.bytes_out.load(Ordering::Relaxed));
         let metrics = self.access.metrics();
         metrics.sessions.with_label_values(&[outcome.as_str()]).inc();

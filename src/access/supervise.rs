@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::visit::Unwelcome;
 use super::{Visit, clock};
 use crate::domain::{ElementName, Outcome};
 
@@ -18,12 +19,16 @@ impl Visit {
         let mut jumps = access.jumps.subscribe();
         loop {
             let now = clock::now();
-            if let Err(outcome) = self.still_welcome(now) {
+            if let Err(unwelcome) = self.still_welcome(now) {
+                let Unwelcome { outcome, why } = unwelcome;
+                tracing::info!(identity = %self.verified().identity(), %outcome, why, "No longer admitted.");
+                self.note_end(why);
                 return outcome;
             }
             let session = self.session().await;
             let idle = access.limits().idle_timeout;
-            let mut wake = self.verified().not_after();
+            // The credential, and the list that says whether it is revoked, run out without anybody's doing.
+            let mut wake = access.trust().current().next_edge(self.verified(), now);
             // A client that has nothing open is idle from the beginning. The gateway's own name is for connections inside this one.
             if session.is_none() && *self.element() != ElementName::gateway() {
                 let idle_at = self.began().plus(idle);

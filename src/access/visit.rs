@@ -1,6 +1,6 @@
 //! A visit: an identified client that may ask.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, Notify};
 
@@ -31,6 +31,8 @@ pub struct Visit {
     account: Account,
     protocol: &'static str,
     session: Mutex<Phase>,
+    /// What the log is told beside the outcome.
+    ended_because: std::sync::Mutex<Option<String>>,
     woken: Arc<Notify>,
     began: Timestamp,
     _counted: Counted<Identity>,
@@ -64,6 +66,7 @@ impl Visit {
             account,
             protocol,
             session: Mutex::new(Phase::Before),
+            ended_because: std::sync::Mutex::new(None),
             woken: Arc::default(),
             began: clock::now(),
             _counted: counted,
@@ -93,6 +96,11 @@ impl Visit {
     /// The protocol it speaks.
     pub fn protocol(&self) -> &'static str {
         self.protocol
+    }
+
+    /// Notes for the log why the visit ends, beside the outcome.
+    pub(super) fn note_end(&self, why: String) {
+        *self.ended_because.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
     /// When it began.
@@ -144,9 +152,9 @@ impl Visit {
             refused(&self.access, &self.verified, "the gateway is draining").await;
             return Err(Refusal::Unavailable(Outcome::Shutdown));
         }
-        if let Err(outcome) = self.still_welcome(now) {
-            refused(&self.access, &self.verified, outcome.message()).await;
-            return Err(Refusal::Unavailable(outcome));
+        if let Err(unwelcome) = self.still_welcome(now) {
+            refused(&self.access, &self.verified, &unwelcome.why).await;
+            return Err(Refusal::Unavailable(unwelcome.outcome));
         }
         let permit = match self.decide(action, now) {
             Ok(permit) => permit,
@@ -169,18 +177,8 @@ impl Visit {
     }
 
     /// Whether the identity is still admitted and neither it nor the element is locked.
-    pub(super) fn still_welcome(&self, now: Timestamp) -> Result<(), Outcome> {
-        use crate::identity::IdentityError;
-        match self.access.trust().current().still_admits(&self.verified, now) {
-            Ok(()) => {}
-            Err(IdentityError::Expired(_)) => return Err(Outcome::Expired),
-            Err(IdentityError::Revoked | IdentityError::Unacceptable(_)) => return Err(Outcome::Revoked),
-            Err(IdentityError::Locked(_)) => return Err(Outcome::Locked),
-        }
-        match self.access.locks().find(&self.verified, Some(&self.element), now) {
-            Some(_) => Err(Outcome::Locked),
-            None => Ok(()),
-        }
+    pub(super) fn still_welcome(&self, now: Timestamp) -> Result<(), Unwelcome> {
+        self.access.still_welcome(&self.verified, Some(&self.element), now)
     }
 
     async fn denied(&self, now: Timestamp, denied: &Denied) -> Refusal {
@@ -205,7 +203,44 @@ impl Visit {
     pub async fn close(&self, outcome: Outcome) {
         let phase = std::mem::replace(&mut *self.session.lock().await, Phase::Over);
         if let Phase::Open(session) = phase {
-            session.close(outcome).await;
+            let detail = self.ended_because.lock().unwrap_or_else(PoisonError::into_inner).take();
+            session.close(outcome, detail).await;
+        }
+    }
+}
+
+/// Why a client that was admitted is not any more.
+#[derive(Debug)]
+pub(super) struct Unwelcome {
+    /// What becomes of its session.
+    pub(super) outcome: Outcome,
+    /// For the log.
+    pub(super) why: String,
+}
+
+impl Access {
+    /// Whether a client that was admitted would still be, and neither it nor the element is locked.
+    pub(super) fn still_welcome(
+        &self,
+        who: &Verified,
+        element: Option<&crate::domain::ElementName>,
+        now: Timestamp,
+    ) -> Result<(), Unwelcome> {
+        use crate::identity::IdentityError;
+        self.trust().current().still_admits(who, now).map_err(|error| {
+            let outcome = match error {
+                IdentityError::Expired(_) => Outcome::Expired,
+                IdentityError::Revoked => Outcome::Revoked,
+                IdentityError::Locked(_) => Outcome::Locked,
+                IdentityError::Unacceptable(_) => Outcome::Untrusted,
+            };
+            Unwelcome { outcome, why: error.to_string() }
+        })?;
+        match self.locks().find(who, element, now) {
+            Some(lock) => {
+                Err(Unwelcome { outcome: Outcome::Locked, why: format!("{}: {}", lock.subject, lock.reason) })
+            }
+            None => Ok(()),
         }
     }
 }

@@ -186,6 +186,7 @@ fn tell(event: &Event) -> String {
             format!("{} sealed as aborted with {frames} frames{signed}", recording.escape_debug())
         }
         Event::RecordingRead { session, by, how, .. } => format!("{session} by {}: {}", by.name(), how.escape_debug()),
+        Event::StateRead { by, action, .. } => format!("{action} by {}", by.name()),
         Event::ElementUnreachable { session, element, reason } => {
             format!("{session} {element}: {}", reason.escape_debug())
         }

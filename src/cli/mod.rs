@@ -11,6 +11,7 @@ mod demo;
 mod elements;
 mod exit;
 mod export;
+mod foundation;
 mod lock;
 mod policy;
 mod reading;

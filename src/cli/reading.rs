@@ -75,7 +75,7 @@ impl StandIn {
         let (element, at) = (ElementName::gateway(), now());
         let account: Account = "gateway".parse().map_err(Failure::usage)?;
         let ask = Ask { element: &element, account: &account, action, at, session_opened_at: at };
-        permit(&self.rules.policy, &self.who, &ask).map(drop).map_err(|denied| {
+        let permit = permit(&self.rules.policy, &self.who, &ask).map_err(|denied| {
             let event = Event::Denied {
                 request: RequestFacts::from(&denied.request),
                 decision: (&denied.decision).into(),
@@ -94,7 +94,12 @@ impl StandIn {
                     Failure::new(Exit::Denied, format!("{text} (and the denial could not be logged: {})", failure.text))
                 }
             }
-        })
+        })?;
+        if matches!(action.verb, Verb::GatewayWatch | Verb::GatewayAudit) {
+            let by = permit.request().who.clone();
+            self.append(Event::StateRead { by, action: action.clone(), via: Via::CommandLine })?;
+        }
+        Ok(())
     }
 
     fn note_read(&self, session: SessionId, how: &str) -> Result<(), Failure> {

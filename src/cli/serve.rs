@@ -9,13 +9,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::foundation::{self, Foundation};
 use super::{Exit, Failure};
-use crate::access::{self, Access, Addresses, Limits, Metrics, Parts, Protocol, RulesStore, clock};
+use crate::access::{self, Access, Addresses, Limits, Metrics, Parts, Protocol, clock};
 use crate::audit::{self, Signer};
 use crate::config::{self, Config};
 use crate::console::Console;
 use crate::domain::Event;
-use crate::identity::{Locks, TrustStore};
 use crate::recording::Store;
 use crate::{protocol, telemetry};
 
@@ -135,31 +135,25 @@ fn protocols() -> Vec<&'static dyn Protocol> {
 
 /// Opens everything that `config` names. Blocking.
 fn assemble(config: Config) -> Result<Arc<Access>, Failure> {
-    let mut problems = Vec::new();
-    let rules = RulesStore::open(&config.policies_dir).map_err(|found| {
-        problems.extend(
-            found.iter().map(|p| format!("{}:{}: {}", config.policies_dir.join(&p.file).display(), p.line, p.text)),
-        )
-    });
-    let trust = TrustStore::open(config.trust).map_err(|found| problems.extend(found));
-    let locks =
-        Locks::open(&config.locks_file).map_err(|e| problems.push(format!("{}: {e}", config.locks_file.display())));
-    let signer = Signer::open_or_create(&config.signing_key_file)
-        .map_err(|e| problems.push(format!("{}: {e}", config.signing_key_file.display())));
-    let (Ok(rules), Ok(trust), Ok(locks), Ok(signer)) = (rules, trust, locks, signer) else {
-        return Err(Failure::usage(problems.join("\n")));
-    };
+    let Foundation { rules, trust, locks, signer, warnings } =
+        foundation::lay(&config, clock::now()).map_err(|problems| Failure::usage(problems.join("\n")))?;
+    for warning in warnings {
+        tracing::warn!(warning, "Needs somebody.");
+    }
     let failed = |what: &str, e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("{what}: {e}"));
+    let signer = match signer {
+        Some(signer) => signer,
+        None => Signer::open_or_create(&config.signing_key_file).map_err(Failure::usage)?,
+    };
     let log =
         audit::Log::open(config.audit, signer.clone()).map_err(|e| failed("the audit log cannot be opened", &e))?;
     let recordings =
         Store::open(config.recording, signer).map_err(|e| failed("the recordings cannot be opened", &e))?;
     let metrics = Metrics::new().map_err(|e| failed("metrics", &e))?;
     let limits: Limits = config.limits;
-    let name = config.name;
     let parts = Parts {
         subsystems: protocol::subsystems(),
-        name,
+        name: config.name,
         domain: config.domain,
         limits,
         rules,

@@ -12,12 +12,15 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use crate::access::{Doors, HttpLimits, Limits, NetconfLimits};
+use crate::domain::TrustDomain;
 use crate::{audit, element, identity, recording};
 use reader::{Report, Section};
 
 /// Everything that `sallyport.toml` says.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The folder of the file, where relative paths begin.
+    pub base: PathBuf,
     /// The gateway's name in its own log.
     pub name: String,
     /// Elements are reached as `<element>.<domain>`; the gateway itself as `<domain>`.
@@ -51,6 +54,16 @@ pub struct Config {
 /// # Errors
 /// Every mistake found, each as `file:line: what is wrong and how to mend it`.
 pub fn load(file: &Path) -> Result<Config, Vec<String>> {
+    let (config, mistakes) = examine(file)?;
+    if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+}
+
+/// Reads the configuration in `file` as far as it can be understood, and every mistake in it: for a check that goes on behind them. What is
+/// missing is left empty. Nothing runs by such a configuration.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn examine(file: &Path) -> Result<(Config, Vec<String>), Vec<String>> {
     let at = |line: usize, text: &str| match line {
         0 => format!("{}: {text}", file.display()),
         line => format!("{}:{line}: {text}", file.display()),
@@ -61,10 +74,11 @@ pub fn load(file: &Path) -> Result<Config, Vec<String>> {
         _ => PathBuf::from("."),
     };
     let base = std::path::absolute(&base).map_err(|e| vec![at(0, &e.to_string())])?;
-    parse(&text, &base).map_err(|mistakes| mistakes.iter().map(|m| at(m.line, &m.text)).collect())
+    let (config, mistakes) = parse(&text, &base);
+    Ok((config, mistakes.iter().map(|m| at(m.line, &m.text)).collect()))
 }
 
-fn parse(text: &str, base: &Path) -> Result<Config, Vec<reader::Mistake>> {
+fn parse(text: &str, base: &Path) -> (Config, Vec<reader::Mistake>) {
     let mut report = Report::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
@@ -73,19 +87,14 @@ fn parse(text: &str, base: &Path) -> Result<Config, Vec<reader::Mistake>> {
     let mut root = Section::root(table.get_ref());
     let config = read(&mut root, &mut report, base);
     root.finish(&mut report);
-    match config {
-        Some(config) if report.mistakes.is_empty() => Ok(config),
-        _ => {
-            report.mistakes.sort_by_key(|m| m.line);
-            Err(report.mistakes)
-        }
-    }
+    report.mistakes.sort_by_key(|m| m.line);
+    (config, report.mistakes)
 }
 
-fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Option<Config> {
+fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Config {
     let mut gateway = root.section(report, "gateway");
-    let name = gateway.required::<String>(report, "name");
-    let domain = gateway.required::<DomainName>(report, "domain");
+    let name = gateway.required::<String>(report, "name").unwrap_or_default();
+    let domain = gateway.required::<DomainName>(report, "domain").map(|domain| domain.0).unwrap_or_default();
     let data_dir = gateway.path(report, "data_dir", base, Some("data"));
     let policies_dir = gateway.path(report, "policies_dir", base, Some("policies"));
     gateway.finish(report);
@@ -93,7 +102,7 @@ fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Opt
     let mut trust = root.section(report, "trust");
     let signing_key_file = trust.path(report, "signing_key_file", base, None);
     let secrets_key_file = trust.path(report, "secrets_key_file", base, None);
-    let trust_config = read_trust(&mut trust, report, base);
+    let trust_config = read_trust(&mut trust, report, base, &domain);
     trust.finish(report);
 
     let doors = read_doors(root, report);
@@ -131,29 +140,36 @@ fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Opt
     let metrics_listen = metrics.optional::<SocketAddr>(report, "listen");
     metrics.finish(report);
 
-    Some(Config {
-        name: name?,
-        domain: domain?.0,
+    Config {
+        base: base.to_owned(),
+        name,
+        domain,
         locks_file: data_dir.join("locks.json"),
         data_dir,
         policies_dir,
         signing_key_file,
-        trust: trust_config?,
+        trust: trust_config,
         audit: audit_config,
         recording: recording_config,
         element: element_config,
         doors,
         limits,
         metrics: metrics_listen,
-    })
+    }
 }
 
-fn read_trust(trust: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Option<identity::trust::Config> {
-    let trust_domain = trust.required(report, "trust_domain");
+fn read_trust(
+    trust: &mut Section<'_, '_>,
+    report: &mut Report<'_>,
+    base: &Path,
+    domain: &str,
+) -> identity::trust::Config {
+    let trust_domain = trust.required(report, "trust_domain").unwrap_or_else(TrustDomain::unknown);
     let identities = trust.optional::<String>(report, "ssh_identities_file").map(|file| base.join(file));
     let x509_element_ca = x509_element_ca(trust, report, base);
     let mut file = |key| trust.path(report, key, base, None);
-    let config = identity::trust::Config {
+    identity::trust::Config {
+        domain: domain.to_owned(),
         client_ca_file: file("client_ca_file"),
         crl_file: file("crl_file"),
         server_certificate_file: file("server_certificate_file"),
@@ -165,9 +181,8 @@ fn read_trust(trust: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path)
         ssh_element_ca_key_file: file("ssh_element_ca_key_file"),
         ssh_identities_file: identities,
         x509_element_ca,
-        trust_domain: trust_domain?,
-    };
-    Some(config)
+        trust_domain,
+    }
 }
 
 /// Certificate and key go together.
@@ -355,7 +370,8 @@ listen = "127.0.0.1:8443"
 
     #[test]
     fn a_starter_file_is_read() {
-        let config = parse(GOOD, Path::new("/etc/sallyport")).expect("the starter file");
+        let (config, mistakes) = parse(GOOD, Path::new("/etc/sallyport"));
+        assert_eq!(mistakes, []);
         assert_eq!(config.domain, "sallyport.example");
         assert_eq!(config.trust.crl_file, Path::new("/etc/sallyport/ca/crl.pem"));
         assert_eq!((config.doors.mtls.is_some(), config.doors.ssh), (true, None));
@@ -368,7 +384,8 @@ listen = "127.0.0.1:8443"
             .replace("\"carrier.example\"", "\"Carrier Example\"")
             .replace("\"127.0.0.1:8443\"", "8443")
             + "[limits]\nconnections_max = 0\nidle_timeout = \"soon\"\nwhat = 1\n[nonsense]\n";
-        let mistakes = parse(&bad, Path::new("/")).expect_err("seven mistakes");
+        let (config, mistakes) = parse(&bad, Path::new("/etc"));
+        assert_eq!(config.trust.crl_file, Path::new("/etc/ca/crl.pem"), "what is right is read all the same");
         let lines: Vec<_> = mistakes.iter().map(|m| m.line).collect();
         let text = format!("{mistakes:#?}");
         assert_eq!(lines, [2, 3, 6, 19, 21, 22, 23, 24], "{text}");
@@ -391,7 +408,7 @@ listen = "127.0.0.1:8443"
         for text in
             ["", "[gateway", "[gateway]\nname = ", &GOOD.replace("[doors.mtls]\nlisten = \"127.0.0.1:8443\"\n", "")]
         {
-            assert!(parse(text, Path::new("/")).is_err(), "{text}");
+            assert!(!parse(text, Path::new("/")).1.is_empty(), "{text}");
         }
     }
 }

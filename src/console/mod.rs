@@ -175,16 +175,23 @@ async fn ask(access: &Arc<Access>, who: &Verified, request: Request<Incoming>) -
         return Err(says(StatusCode::BAD_REQUEST, format!("`{verb}` is not an action on the gateway")));
     }
     let permit = access.ask_own(who, &Action::new(verb, object.as_str())).await.map_err(refused)?;
-    if let (Verb::GatewayReplay | Verb::GatewayExport, Some(how)) = (verb, how) {
-        let session: SessionId =
-            object.parse().map_err(|e: crate::domain::ParseError| says(StatusCode::BAD_REQUEST, e.to_string()))?;
-        let _receipt = access.note_reading(&permit, session, &how, Via::Console).await.map_err(refused)?;
+    match (verb, how) {
+        (Verb::GatewayReplay | Verb::GatewayExport, Some(how)) => {
+            let session: SessionId =
+                object.parse().map_err(|e: crate::domain::ParseError| says(StatusCode::BAD_REQUEST, e.to_string()))?;
+            let _receipt = access.note_reading(&permit, session, &how, Via::Console).await.map_err(refused)?;
+        }
+        (Verb::GatewayWatch | Verb::GatewayAudit, _) => {
+            let _receipt = access.note_state_read(&permit, Via::Console).await.map_err(refused)?;
+        }
+        _ => {}
     }
     Ok(says(StatusCode::OK, "allowed"))
 }
 
 async fn sessions(access: &Arc<Access>, who: &Verified) -> Result<Reply, Reply> {
-    let _permit = access.ask_own(who, &Action::new(Verb::GatewayWatch, "")).await.map_err(refused)?;
+    let permit = access.ask_own(who, &Action::new(Verb::GatewayWatch, "")).await.map_err(refused)?;
+    let _receipt = access.note_state_read(&permit, Via::Console).await.map_err(refused)?;
     let sessions = access.live().list().into_iter().map(|live| live.facts).collect();
     Ok((StatusCode::OK, Answer { message: String::new(), sessions }))
 }

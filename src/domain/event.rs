@@ -168,6 +168,8 @@ pub enum Event {
     },
     /// Somebody read a recording.
     RecordingRead { session: SessionId, by: Identity, how: String, via: Via },
+    /// Somebody was allowed to read what the gateway knows: lists of sessions, a live one, the audit log.
+    StateRead { by: Identity, action: Action, via: Via },
     /// An element could not be reached or did not accept the gateway; the text is for operators.
     ElementUnreachable { session: SessionId, element: ElementName, reason: String },
     /// An element showed a host key that is not the pinned one; the session was refused.

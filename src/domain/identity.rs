@@ -17,6 +17,11 @@ impl TrustDomain {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A domain that is nobody's (RFC 2606 §2), where none is known.
+    pub fn unknown() -> Self {
+        Self("unknown.invalid".to_owned())
+    }
 }
 
 impl FromStr for TrustDomain {

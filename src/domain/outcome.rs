@@ -48,6 +48,8 @@ pub enum Outcome {
     Shutdown,
     /// An operator ended it.
     Terminated,
+    /// The certificate can no longer be verified: its authority is not trusted any more, or its revocation list has run out.
+    Untrusted,
 }
 
 impl Outcome {
@@ -68,6 +70,7 @@ impl Outcome {
             Self::Revoked => "revoked",
             Self::Shutdown => "shutdown",
             Self::Terminated => "terminated",
+            Self::Untrusted => "untrusted",
         }
     }
 
@@ -90,6 +93,7 @@ impl Outcome {
             Self::Revoked => "your certificate has been revoked",
             Self::Shutdown => "the gateway is shutting down",
             Self::Terminated => "an operator ended the session",
+            Self::Untrusted => "the gateway can no longer verify your certificate",
         }
     }
 }

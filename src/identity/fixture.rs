@@ -70,7 +70,7 @@ impl Fixture {
     /// Issues to `name` for an hour, and its folder.
     pub(crate) fn issue(&self, name: &str) -> IdentityFolder {
         let issued = self.authority.issue(&IssueRequest::new(name, Duration::from_secs(3_600)), now()).unwrap();
-        self.trust.reload().unwrap();
+        self.trust.reload(now()).unwrap();
         IdentityFolder::at(&issued.folder)
     }
 
@@ -84,6 +84,7 @@ impl Fixture {
 pub(crate) fn config(dir: &std::path::Path) -> trust::Config {
     trust::Config {
         trust_domain: DOMAIN.parse().unwrap(),
+        domain: GATEWAY.to_owned(),
         client_ca_file: dir.join("ca/x509_ca.pem"),
         crl_file: dir.join("ca/crl.pem"),
         server_certificate_file: dir.join("gateway/server.pem"),

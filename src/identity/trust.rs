@@ -4,6 +4,7 @@
 //! live sessions see the new one at once.
 
 mod load;
+mod terms;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use ssh_key::PrivateKey;
 use ssh_key::public::KeyData;
 use tokio::sync::watch;
 
+use terms::Terms;
+
 use super::issue::{Minted, X509Issuer};
 use super::revoked::{Companions, Revoked};
 use super::{Evidence, IdentityError, Verified, ssh, x509};
@@ -29,6 +32,8 @@ use crate::domain::{ElementName, Timestamp, TrustDomain};
 pub struct Config {
     /// The trust domain whose identities are admitted.
     pub trust_domain: TrustDomain,
+    /// The gateway's own name, which its certificate must be for; not looked at when it is empty.
+    pub domain: String,
     /// X.509 authorities for client certificates (PEM bundle).
     pub client_ca_file: PathBuf,
     /// Their revocation lists (PEM), one for each authority. Required: without one no client is admitted.
@@ -67,6 +72,7 @@ pub struct ElementCaFiles {
 pub struct Trust {
     pub(super) trust_domain: TrustDomain,
     pub(super) clients: Arc<dyn ClientCertVerifier>,
+    terms: Terms,
     pub(super) server: Arc<CertifiedKey>,
     pub(super) ssh_user_cas: Vec<KeyData>,
     pub(super) ssh_revoked: Revoked,
@@ -112,6 +118,28 @@ impl Trust {
         let moment = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         self.clients.verify_client_cert(leaf, intermediates, moment).map_err(|e| refusal(&e))?;
         x509::leaf(leaf, &self.trust_domain)
+    }
+}
+
+impl Trust {
+    /// The next moment after `now` at which time alone may change whether `who` is admitted.
+    pub fn next_edge(&self, who: &Verified, now: Timestamp) -> Timestamp {
+        let lists = match &who.evidence {
+            Evidence::X509(_) => self.terms.next_list_after(now),
+            // Its revocation list has no end.
+            Evidence::Ssh(_) => None,
+        };
+        lists.map_or(who.not_after, |end| end.min(who.not_after))
+    }
+
+    /// Until when what runs out by itself is good: what it is, as a metric names it, and when.
+    pub fn expiries(&self) -> [(&'static str, Timestamp); 3] {
+        self.terms.expiries()
+    }
+
+    /// What has run out, or will before long.
+    pub fn warnings(&self, now: Timestamp) -> Vec<String> {
+        self.terms.warnings(now)
     }
 }
 
@@ -165,17 +193,22 @@ impl TrustStore {
         })
     }
 
-    /// Loads everything again when a file has changed; on any problem what was in force stays. Whether another set is in force now.
+    /// Loads everything again when a file has changed; on any problem what was in force stays, and so it does when the new set has run out and
+    /// the old one has not. Whether another set is in force now.
     ///
     /// # Errors
     /// Every problem found, each with its file.
-    pub fn reload(&self) -> Result<bool, Vec<String>> {
+    pub fn reload(&self, now: Timestamp) -> Result<bool, Vec<String>> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let contents = contents(&self.config);
         if contents == *loaded {
             return Ok(false);
         }
         let trust = load::load(&self.config)?;
+        let run_out = trust.terms.run_out(now);
+        if !run_out.is_empty() && self.current().terms.run_out(now).is_empty() {
+            return Err(run_out);
+        }
         *loaded = contents;
         self.current.store(Arc::new(trust));
         self.revision.send_modify(|n| *n = n.wrapping_add(1));

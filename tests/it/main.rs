@@ -10,6 +10,7 @@
 mod harness;
 
 mod clients;
+mod commands;
 mod demo;
 mod doors;
 mod elements;
@@ -30,4 +31,5 @@ mod service;
 mod setup;
 mod ssh_identical;
 mod threats;
+mod trust_live;
 mod web;

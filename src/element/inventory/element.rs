@@ -12,7 +12,7 @@ use crate::domain::{Account, ElementName};
 use crate::element::credential::{Credential, PromptRule, SecretName};
 use crate::element::crypto::Profile;
 use crate::element::host_key::{HostTrust, parse_public_key};
-use crate::element::{Service, TlsService};
+use crate::element::{Service, TlsCredential, TlsService};
 use crate::policy::ElementTags;
 
 /// The protocols the gateway may speak to an element.
@@ -188,6 +188,24 @@ impl Element {
     /// How the gateway logs in.
     pub fn credential(&self) -> &Credential {
         &self.credential
+    }
+
+    /// The names of the stored secrets that dialling it takes.
+    pub fn secrets(&self) -> Vec<&SecretName> {
+        let mut names = match &self.credential {
+            Credential::Certificate => Vec::new(),
+            Credential::Key { secret } => vec![secret],
+            Credential::Password { secret, prompts } => {
+                std::iter::once(secret).chain(prompts.iter().map(|prompt| &prompt.secret)).collect()
+            }
+        };
+        names.extend(self.services.tls.values().filter_map(|service| match &service.credential {
+            TlsCredential::Basic { secret } | TlsCredential::Bearer { secret } => Some(secret),
+            TlsCredential::Certificate => None,
+        }));
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// What its host key is checked against.

@@ -180,7 +180,7 @@ fn revoking_reaches_every_credential_that_is_left() {
     let revocation = fixture.authority.revoke("ada", now()).unwrap();
     assert_eq!((revocation.x509_serials.len(), revocation.ssh_serials.len()), (2, 2));
     assert_eq!(fixture.authority.revoke("ada", now()).unwrap(), revocation, "again does no harm");
-    fixture.trust.reload().unwrap();
+    fixture.trust.reload(now()).unwrap();
     let trust = fixture.trust.current();
     assert_eq!(trust.still_admits(&first, now()), Err(IdentityError::Revoked));
     assert_eq!(trust.still_admits(&second, now()), Err(IdentityError::Revoked));
@@ -239,7 +239,7 @@ fn the_host_key_is_the_same_after_a_restart_and_never_an_authority() {
     // A change of the key is taken up like a change of any other file.
     let key = PrivateKey::random(&mut rand::rng(), ssh_key::Algorithm::Ed25519).unwrap();
     std::fs::write(fixture.dir.join("gateway/ssh_host_key"), key.to_openssh(ssh_key::LineEnding::LF).unwrap()).unwrap();
-    assert_eq!(again.reload(), Ok(true));
+    assert_eq!(again.reload(now()), Ok(true));
     assert_eq!(&shown(&again), key.public_key().key_data());
     for authority in ["ssh_host_ca", "ssh_element_ca", "ssh_user_ca"] {
         let mut config = fixture::config(&fixture.dir);

@@ -156,12 +156,12 @@ async fn revocation_and_new_certificates_need_no_restart() {
     let first = first.unwrap();
 
     fixture.authority.renew_server(now()).unwrap();
-    fixture.trust.reload().unwrap();
+    fixture.trust.reload(now()).unwrap();
     let (client, _server) = shake_with(server.clone(), client_of(&ada)).await;
     assert_ne!(shown(&client.unwrap()), before, "the new certificate is shown");
 
     fixture.authority.revoke("ada", now()).unwrap();
-    fixture.trust.reload().unwrap();
+    fixture.trust.reload(now()).unwrap();
     assert_eq!(refused(shake_with(server.clone(), client_of(&ada)).await), IdentityError::Revoked.to_string());
     // A handshake that finished before the revocation is not let in after it.
     let verdict = tls::verify(first.get_ref().1, peer(), &fixture.trust, &fixture.locks, now()).map(drop);
@@ -220,12 +220,40 @@ async fn a_bad_reload_keeps_what_was_in_force() {
     let list = std::fs::read(fixture.dir.join("ca/crl.pem")).unwrap();
     for broken in [&b""[..], b"rubbish", &list[..list.len() / 2]] {
         std::fs::write(fixture.dir.join("ca/crl.pem"), broken).unwrap();
-        let problems = fixture.trust.reload().unwrap_err();
+        let problems = fixture.trust.reload(now()).unwrap_err();
         assert!(problems.len() == 1 && problems[0].contains("crl.pem"), "{problems:?}");
     }
     std::fs::remove_file(fixture.dir.join("ca/crl.pem")).unwrap();
-    assert!(fixture.trust.reload().is_err());
+    assert!(fixture.trust.reload(now()).is_err());
     assert!(shake(&fixture, client_of(&ada)).await.1.is_ok());
+}
+
+#[test]
+fn a_certificate_for_another_name_or_one_that_has_run_out_does_not_replace_a_good_one() {
+    let fixture = Fixture::new();
+    let days = |n: u64| now().plus(std::time::Duration::from_secs(n * 86_400));
+    // The files of another gateway of the same authority's making.
+    let mut config = crate::identity::fixture::config(&fixture.dir);
+    for domain in ["other.example", "sallyport.example.org", "example", "x.sallyport.example.com"] {
+        config.domain = domain.to_owned();
+        let problems = crate::identity::TrustStore::open(config.clone()).unwrap_err();
+        assert!(problems[0].contains(&format!("server.pem: the certificate is not for `{domain}`")), "{problems:?}");
+    }
+    // Two months later the certificate has run out, and the lists long before: the gateway starts with them, and says so.
+    let late = crate::identity::TrustStore::open(crate::identity::fixture::config(&fixture.dir)).unwrap();
+    let told = late.current().warnings(days(61));
+    assert!(told.len() == 2 && told[0].contains("renew-server") && told[1].contains("refresh-crl"), "{told:?}");
+    assert_eq!(late.current().warnings(now()), Vec::<String>::new());
+    // What has run out does not take the place of what has not.
+    let old = std::fs::read(fixture.dir.join("ca/crl.pem")).unwrap();
+    fixture.authority.refresh_crl(days(31)).unwrap();
+    fixture.authority.renew_server(days(31)).unwrap();
+    assert_eq!(late.reload(days(31)), Ok(true));
+    std::fs::write(fixture.dir.join("ca/crl.pem"), &old).unwrap();
+    let problems = late.reload(days(32)).unwrap_err();
+    assert!(problems.len() == 1 && problems[0].contains("a revocation list ran out"), "{problems:?}");
+    fixture.authority.refresh_crl(days(32)).unwrap();
+    assert_eq!(late.reload(days(32)), Ok(true));
 }
 
 #[tokio::test]

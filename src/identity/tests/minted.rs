@@ -67,7 +67,7 @@ fn host_certificates_are_per_element_kept_and_renewed() {
         get("gateway", 0).certificate.valid_principals(),
         ["gateway", "gateway.sallyport.example", "sallyport.example"]
     );
-    fixture.trust.reload().unwrap();
+    fixture.trust.reload(now()).unwrap();
     let after =
         issue::host_certificate(&fixture.trust.current(), &"core-rtr-1".parse().unwrap(), "sallyport.example", now())
             .unwrap();

@@ -179,7 +179,7 @@ fn authorities_of_another_purpose_do_not_sign_users() {
         );
         let public = std::fs::read_to_string(fixture.dir.join("ca").join(format!("{name}.pub"))).unwrap();
         std::fs::write(fixture.dir.join("ca/ssh_user_ca.pub"), public).unwrap();
-        assert!(fixture.trust.reload().unwrap_err()[0].contains("each purpose needs its own"), "{name}");
+        assert!(fixture.trust.reload(now()).unwrap_err()[0].contains("each purpose needs its own"), "{name}");
     }
 }
 
@@ -280,7 +280,7 @@ fn revocation_by_serial_key_id_key_and_authority() {
     ];
     for line in lines {
         std::fs::write(&list, &line).unwrap();
-        fixture.trust.reload().unwrap();
+        fixture.trust.reload(now()).unwrap();
         assert_eq!(verify(&fixture, &certificate).map(drop), Err(IdentityError::Revoked), "{line}");
         assert_eq!(fixture.trust.current().still_admits(&verified, now()), Err(IdentityError::Revoked), "{line}");
         assert_eq!(
@@ -294,13 +294,13 @@ fn revocation_by_serial_key_id_key_and_authority() {
         random_key().fingerprint(HashAlg::Sha256).to_string(),
     ] {
         std::fs::write(&list, &line).unwrap();
-        fixture.trust.reload().unwrap();
+        fixture.trust.reload(now()).unwrap();
         assert!(verify(&fixture, &certificate).is_ok(), "{line}");
     }
     std::fs::write(&list, "serail 77").unwrap();
-    assert!(fixture.trust.reload().unwrap_err()[0].contains("line 1"));
+    assert!(fixture.trust.reload(now()).unwrap_err()[0].contains("line 1"));
     std::fs::remove_file(&list).unwrap();
-    assert!(fixture.trust.reload().is_err(), "no list, no trust");
+    assert!(fixture.trust.reload(now()).is_err(), "no list, no trust");
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn a_companion_is_the_connections_own() {
     assert!(judge_key(&key(&ada), now().plus(Duration::from_secs(3_600))).is_err(), "its certificate has run out");
     let ada_key = key(&ada);
     fixture.authority.revoke("ada", now()).unwrap();
-    fixture.trust.reload().unwrap();
+    fixture.trust.reload(now()).unwrap();
     assert!(judge_key(&ada_key, now()).is_err());
     assert_eq!(judge(&ssh_certificate(&ada)), Err(IdentityError::Revoked));
 }

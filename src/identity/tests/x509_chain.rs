@@ -214,7 +214,7 @@ fn revocation_takes_effect_on_reload_for_those_admitted_before() {
     let changed = fixture.trust.subscribe();
     fixture.authority.revoke("ada", now()).unwrap();
     assert_eq!(fixture.trust.current().still_admits(&ada, now()), Ok(()), "not before the reload");
-    fixture.trust.reload().unwrap();
+    fixture.trust.reload(now()).unwrap();
     assert!(changed.has_changed().unwrap());
     assert_eq!(fixture.trust.current().still_admits(&ada, now()), Err(IdentityError::Revoked));
     assert_eq!(fixture.trust.current().still_admits(&eve, now()), Ok(()));
@@ -233,8 +233,28 @@ fn a_list_that_has_run_out_admits_nobody() {
     let late = |fixture: &Fixture| folder.verify(&fixture.trust, &fixture.locks, days(31)).map(drop);
     assert!(matches!(late(&fixture), Err(IdentityError::Unacceptable(why)) if why.contains("refresh-crl")));
     fixture.authority.refresh_crl(days(31)).unwrap();
-    fixture.trust.reload().unwrap();
+    fixture.trust.reload(now()).unwrap();
     assert_eq!(late(&fixture), Ok(()));
+}
+
+#[test]
+fn whoever_was_admitted_is_looked_at_again_when_the_list_runs_out() {
+    let fixture = Fixture::new();
+    let seconds = |n: u64| now().plus(Duration::from_secs(n));
+    let days = |n: u64| seconds(n * 86_400);
+    let ada = fixture.verified("ada");
+    let trust = fixture.trust.current();
+    assert_eq!(trust.next_edge(&ada, now()), ada.not_after(), "the certificate runs out first");
+    let folder =
+        fixture.authority.issue(&IssueRequest::new("ada", Duration::from_secs(3_600)), days(30)).unwrap().folder;
+    let last = seconds(30 * 86_400 - 1);
+    // A certificate of tomorrow is good from a minute before.
+    let late = IdentityFolder::at(&folder).verify(&fixture.trust, &fixture.locks, last).unwrap();
+    let trust = fixture.trust.current();
+    assert_eq!(trust.next_edge(&late, last), days(30));
+    assert_eq!(trust.still_admits(&late, last), Ok(()));
+    assert!(matches!(trust.still_admits(&late, days(30)), Err(IdentityError::Unacceptable(_))));
+    assert_eq!(trust.next_edge(&late, days(30)), late.not_after(), "and not over and over");
 }
 
 #[test]
@@ -245,7 +265,7 @@ fn an_authority_that_is_no_longer_trusted_takes_its_identities_along() {
     for file in ["ca/x509_ca.pem", "ca/crl.pem"] {
         std::fs::copy(other.dir.join(file), fixture.dir.join(file)).unwrap();
     }
-    fixture.trust.reload().unwrap();
+    fixture.trust.reload(now()).unwrap();
     assert!(matches!(fixture.trust.current().still_admits(&ada, now()), Err(IdentityError::Unacceptable(_))));
 }
 

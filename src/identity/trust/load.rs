@@ -5,16 +5,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rustls::RootCertStore;
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use ssh_key::public::KeyData;
 use ssh_key::{PrivateKey, PublicKey};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
+use super::terms::{Term, Terms};
 use super::{Config, Trust};
+use crate::domain::Timestamp;
 use crate::identity::issue::X509Issuer;
 use crate::identity::revoked::{Companions, Revoked, numbered};
 use crate::identity::{ssh, tls};
@@ -25,7 +28,7 @@ pub(super) fn load(config: &Config) -> Result<Trust, Vec<String>> {
     let mut keep = |found: Vec<String>| problems.extend(found);
 
     let clients = client_verifier(&config.client_ca_file, &config.crl_file).map_err(&mut keep).ok();
-    let server = server_certificate(&config.server_certificate_file, &config.server_key_file).map_err(&mut keep).ok();
+    let server = server_certificate(config).map_err(&mut keep).ok();
     let ssh_user_cas = ssh_authorities(&config.ssh_user_ca_file).map_err(&mut keep).ok();
     let ssh_revoked = listed(&config.ssh_revoked_file, Revoked::parse).map_err(&mut keep).ok();
     let companions = match &config.ssh_identities_file {
@@ -43,8 +46,8 @@ pub(super) fn load(config: &Config) -> Result<Trust, Vec<String>> {
 
     match (clients, server, ssh_user_cas, ssh_revoked, companions, host_ca, element_ca, host_key, x509_element_ca) {
         (
-            Some(clients),
-            Some(server),
+            Some((clients, lists, authorities)),
+            Some((server, server_term)),
             Some(ssh_user_cas),
             Some(ssh_revoked),
             Some(companions),
@@ -57,6 +60,7 @@ pub(super) fn load(config: &Config) -> Result<Trust, Vec<String>> {
             Ok(Trust {
                 trust_domain: config.trust_domain.clone(),
                 clients,
+                terms: Terms { server: server_term, lists, authorities },
                 server,
                 ssh_user_cas,
                 ssh_revoked,
@@ -103,7 +107,10 @@ fn distinct(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-fn client_verifier(ca_file: &Path, crl_file: &Path) -> Result<Arc<dyn ClientCertVerifier>, Vec<String>> {
+/// What verifies clients, and how long its lists and its authorities are good.
+type Clients = (Arc<dyn ClientCertVerifier>, Vec<Term>, Vec<Term>);
+
+fn client_verifier(ca_file: &Path, crl_file: &Path) -> Result<Clients, Vec<String>> {
     let authorities = CertificateDer::pem_slice_iter(&read(ca_file)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| one(ca_file, format!("not a PEM bundle: {e}")))?;
@@ -119,17 +126,32 @@ fn client_verifier(ca_file: &Path, crl_file: &Path) -> Result<Arc<dyn ClientCert
             "no revocation list in it; without one nobody is admitted. `sallyport ca refresh-crl` makes one",
         ));
     }
-    every_authority_has_a_list(ca_file, &authorities, crl_file, &lists)?;
+    let list_terms = every_authority_has_a_list(ca_file, &authorities, crl_file, &lists)?;
+    let authority_terms =
+        authorities.iter().map(|authority| term_of(ca_file, authority)).collect::<Result<Vec<_>, _>>()?;
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         roots.add(authority).map_err(|e| one(ca_file, format!("an authority in it cannot be used: {e}")))?;
     }
     // SECURITY: the whole chain is checked, an unknown status refuses (both are the builder's defaults), and so does an expired list.
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider())
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider())
         .with_crls(lists)
         .enforce_revocation_expiration()
         .build()
-        .map_err(|e| one(crl_file, format!("the revocation list cannot be used: {e}")))
+        .map_err(|e| one(crl_file, format!("the revocation list cannot be used: {e}")))?;
+    Ok((verifier, list_terms, authority_terms))
+}
+
+/// How long a certificate is good.
+fn term_of(file: &Path, certificate: &CertificateDer<'_>) -> Result<Term, Vec<String>> {
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| one(file, "not a certificate"))?;
+    let validity = parsed.validity();
+    Ok(Term {
+        file: file.to_owned(),
+        from: Timestamp::from_secs(validity.not_before.timestamp()),
+        // It is good in its last second.
+        until: Timestamp::from_secs(validity.not_after.timestamp().saturating_add(1)),
+    })
 }
 
 fn every_authority_has_a_list(
@@ -137,14 +159,17 @@ fn every_authority_has_a_list(
     authorities: &[CertificateDer<'_>],
     crl_file: &Path,
     lists: &[CertificateRevocationListDer<'_>],
-) -> Result<(), Vec<String>> {
-    let mut issuers = Vec::new();
+) -> Result<Vec<Term>, Vec<String>> {
+    let (mut issuers, mut terms) = (Vec::new(), Vec::new());
     for list in lists {
         let (_, list) =
             CertificateRevocationList::from_der(list).map_err(|_| one(crl_file, "not a revocation list"))?;
-        if list.next_update().is_none() {
+        let Some(next_update) = list.next_update() else {
             return Err(one(crl_file, "the list never runs out (no nextUpdate); one that may be stale is not trusted"));
-        }
+        };
+        let (from, until) = (list.last_update().timestamp(), next_update.timestamp());
+        let (from, until) = (Timestamp::from_secs(from), Timestamp::from_secs(until));
+        terms.push(Term { file: crl_file.to_owned(), from, until });
         issuers.push(list.issuer().as_raw().to_vec());
     }
     for authority in authorities {
@@ -153,21 +178,32 @@ fn every_authority_has_a_list(
             return Err(one(crl_file, format!("no revocation list of the authority `{}`", authority.subject())));
         }
     }
-    Ok(())
+    Ok(terms)
 }
 
-fn server_certificate(certificate_file: &Path, key_file: &Path) -> Result<Arc<CertifiedKey>, Vec<String>> {
+fn server_certificate(config: &Config) -> Result<(Arc<CertifiedKey>, Term), Vec<String>> {
+    let (certificate_file, key_file) = (&config.server_certificate_file, &config.server_key_file);
     let chain = CertificateDer::pem_slice_iter(&read(certificate_file)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| one(certificate_file, format!("not a PEM certificate chain: {e}")))?;
-    if chain.is_empty() {
-        return Err(one(certificate_file, "no certificate in it"));
+    let leaf = chain.first().ok_or_else(|| one(certificate_file, "no certificate in it"))?;
+    if !config.domain.is_empty() {
+        for_this_gateway(certificate_file, leaf, &config.domain)?;
     }
+    let term = term_of(certificate_file, leaf)?;
     let key = PrivateKeyDer::from_pem_slice(&read(key_file)?)
         .map_err(|e| one(key_file, format!("not a PEM private key: {e}")))?;
     let certified = CertifiedKey::from_der(chain, key, &tls::provider())
         .map_err(|e| one(key_file, format!("not the key of the certificate in {}: {e}", certificate_file.display())))?;
-    Ok(Arc::new(certified))
+    Ok((Arc::new(certified), term))
+}
+
+/// Clients demand a certificate for the gateway's own name, whatever element they name.
+fn for_this_gateway(file: &Path, certificate: &CertificateDer<'_>, domain: &str) -> Result<(), Vec<String>> {
+    let parsed = ParsedCertificate::try_from(certificate).map_err(|e| one(file, format!("not a certificate: {e}")))?;
+    let name = ServerName::try_from(domain).map_err(|e| one(file, format!("`{domain}`: {e}")))?;
+    verify_server_name(&parsed, &name)
+        .map_err(|_| one(file, format!("the certificate is not for `{domain}`, the gateway's own name")))
 }
 
 /// The X.509 authority for elements. SECURITY: it must not be one whose certificates open our own door.

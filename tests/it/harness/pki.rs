@@ -76,3 +76,20 @@ pub fn ssh(dir: &Path, name: &str, authority: &Path, options: &[&str]) -> PathBu
     must(Command::new("ssh-keygen").args(["-q", "-s"]).arg(authority).args(options).arg(key.with_extension("pub")));
     key
 }
+
+/// A revocation list of `site`'s authority that holds nobody and runs out after `life`.
+pub fn crl(site: &Site, life: std::time::Duration) -> String {
+    let dir = site.scratch();
+    let (config, ca) = (dir.join("crl.conf"), site.path().join("ca"));
+    fs::write(dir.join("index.txt"), "").expect("a file");
+    fs::write(dir.join("crlnumber"), "7000\n").expect("a file");
+    let text = format!(
+        "[ca]\ndefault_ca = ours\n[ours]\ndatabase = {0}/index.txt\ncrlnumber = {0}/crlnumber\ndefault_md = sha256\ncrl_extensions = more\n\
+         [more]\nauthorityKeyIdentifier = keyid\n",
+        dir.display()
+    );
+    fs::write(&config, text).expect("a file");
+    let mut command = Command::new("openssl");
+    command.args(["ca", "-gencrl", "-crlsec", &life.as_secs().to_string(), "-config"]).arg(&config);
+    must(command.arg("-keyfile").arg(ca.join("x509_ca.key.pem")).arg("-cert").arg(ca.join("x509_ca.pem")))
+}
