@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::domain::plain::escaped_json;
 use crate::domain::{Event, Timestamp};
 
 use super::disk::Disk;
@@ -130,8 +131,10 @@ impl Log {
             return Err(AuditError::Closed);
         }
         let opens = matches!(event, Event::SessionOpened { .. });
-        let event =
-            serde_json::to_vec(&event).map_err(|e| AuditError::Failed(format!("the event has no text form: {e}")))?;
+        let event = serde_json::to_string(&event)
+            .map_err(|e| AuditError::Failed(format!("the event has no text form: {e}")))?;
+        // What a peer said must do nothing to the terminal on which the log is read; it stays the same JSON.
+        let event = escaped_json(&event).into_owned().into_bytes();
         if event.len() > LINE_BYTES_MAX - LINE_OVERHEAD {
             return Err(AuditError::Failed(format!("an event of {} bytes is too large", event.len())));
         }

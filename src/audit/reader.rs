@@ -3,7 +3,9 @@
 //! Reading is not verifying: a line that is no entry is an error here, a false hash is `verify`'s to find.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{Event, Outcome, RecordingFacts, SessionFacts, SessionId, Timestamp};
@@ -41,6 +43,26 @@ impl Entries {
         let mut entries = Self { dir: dir.to_owned(), segment: None, next_seq: from };
         if let Some((start, file)) = segments(dir)?.range(..=from).next_back() {
             entries.segment = Some((*start, Lines::open(file, None)?, 0));
+        }
+        Ok(entries)
+    }
+
+    /// The last `count` entries of the log in `dir`, and what comes behind them; reads the files from their end.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn last(dir: &Path, count: usize) -> io::Result<Self> {
+        let mut entries = Self { dir: dir.to_owned(), segment: None, next_seq: 0 };
+        let mut wanted = count;
+        for (start, file) in segments(dir)?.into_iter().rev() {
+            let (offset, found) = last_lines(&file, wanted)?;
+            let mut lines = Lines::open(&file, None)?;
+            lines.seek(offset)?;
+            entries.segment = Some((start, lines, offset));
+            wanted = wanted.saturating_sub(found);
+            if wanted == 0 {
+                break;
+            }
         }
         Ok(entries)
     }
@@ -89,6 +111,32 @@ impl Entries {
             }
         }
     }
+}
+
+/// Where the last `count` ended lines of a file begin, and how many there are.
+fn last_lines(file: &Path, count: usize) -> io::Result<(u64, usize)> {
+    let file = File::open(file)?;
+    let mut end = file.metadata()?.len();
+    let (mut window, mut found, mut begins) = (vec![0; 64 * 1024], 0, None);
+    while end > 0 {
+        let length = usize::try_from(end).unwrap_or(usize::MAX).min(window.len());
+        let from = end - length as u64;
+        let Some(bytes) = window.get_mut(..length) else { break };
+        file.read_exact_at(bytes, from)?;
+        for (place, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            let behind = from + place as u64 + 1;
+            // A line begins behind each line end; behind the last there is none yet.
+            if begins.is_some() {
+                found += 1;
+            }
+            begins = Some(behind);
+            if found == count {
+                return Ok((behind, found));
+            }
+        }
+        end = from;
+    }
+    Ok((0, found + usize::from(begins.is_some())))
 }
 
 impl Iterator for Entries {

@@ -480,3 +480,46 @@ async fn a_disk_that_hangs_lets_nobody_wait_for_ever() {
     drop(hung);
     assert!(lab.verify().intact());
 }
+
+#[tokio::test]
+async fn the_last_entries_are_found_from_the_end() {
+    let lab = Lab::new();
+    let log = Log::open(Config { segment_bytes_max: 1_200, ..lab.config() }, Arc::clone(&lab.signer)).unwrap();
+    fill(&log, 30).await;
+    let last = |count: usize| {
+        let entries = Entries::last(&lab.log_dir(), count).unwrap();
+        entries.map(|entry| entry.unwrap().seq).collect::<Vec<_>>()
+    };
+    assert!(verify::segments(&lab.log_dir()).unwrap().len() > 4);
+    for count in 0..40 {
+        assert_eq!(last(count), (30_u64.saturating_sub(count as u64)..30).collect::<Vec<_>>(), "{count}");
+    }
+    let mut entries = Entries::last(&lab.log_dir(), 1).unwrap();
+    assert_eq!(entries.next_entry().unwrap().unwrap().seq, 29);
+    assert!(entries.next_entry().unwrap().is_none());
+    for n in 30..40 {
+        assert!(log.append(at(n), event(n)).await.is_ok());
+        assert_eq!(entries.next_entry().unwrap().unwrap().seq, n, "what comes is read, into the next segments too");
+    }
+    // An unfinished line at the end is none.
+    let (_, file) = verify::segments(&lab.log_dir()).unwrap().pop_last().unwrap();
+    log.close().await;
+    fs::write(&file, [fs::read(&file).unwrap(), b"{\"seq\":40".to_vec()].concat()).unwrap();
+    assert_eq!(last(2), [38, 39]);
+    assert!(Entries::last(&lab.dir.path().join("audit"), 3).is_ok());
+}
+
+#[tokio::test]
+async fn what_a_peer_said_does_nothing_to_a_terminal() {
+    let lab = Lab::new();
+    let log = lab.open().unwrap();
+    let said = "\u{9b}31m\u{1b}]0;x\u{7}\u{202e}";
+    let event = Event::Alarm { what: "test".to_owned(), detail: said.to_owned() };
+    assert!(log.append(at(0), event.clone()).await.is_ok());
+    log.close().await;
+    let line = fs::read_to_string(lab.segment()).unwrap();
+    assert!(line.chars().all(|c| c == '\n' || !crate::domain::plain::is_unseen(c)), "{line}");
+    let read = Entries::open(&lab.log_dir(), 0).unwrap().next().unwrap().unwrap();
+    assert_eq!(read.event, Some(event));
+    assert!(lab.verify().intact());
+}

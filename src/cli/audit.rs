@@ -1,12 +1,12 @@
 //! `sallyport audit tail|export`: reads the audit log.
 
-use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::audit;
 use crate::audit::reader::{Entries, Entry};
+use crate::domain::plain::escaped;
 use crate::domain::{Action, DecisionFacts, Event, RequestFacts, Verb};
 
 use super::data::{Data, Out, Source, unreadable, unwritable};
@@ -101,29 +101,17 @@ fn move_unsigned(config: &Path) -> Result<(), Failure> {
 fn print_tail(data: &Data<'_>, tail: &Tail) -> Result<(), Failure> {
     (data.authorise)(&Action::new(Verb::GatewayAudit, ""))?;
     let failed = |e: io::Error| unreadable(&data.audit, &e);
-    let mut entries = Entries::open(&data.audit, 0).map_err(failed)?;
-    let mut last: VecDeque<Entry> = VecDeque::new();
-    while let Some(entry) = entries.next_entry().map_err(failed)? {
-        last.push_back(entry);
-        if last.len() > tail.lines {
-            last.pop_front();
-        }
-    }
+    let mut entries = Entries::last(&data.audit, tail.lines).map_err(failed)?;
     let mut out = Out::stdout();
     let mut print = |entry: &Entry| {
-        if tail.json { writeln!(out, "{}", entry.line) } else { writeln!(out, "{}", describe(entry)) }
+        if tail.json { writeln!(out, "{}", entry.line) } else { writeln!(out, "{}", escaped(&describe(entry))) }
             .and_then(|()| out.flush())
     };
-    for entry in &last {
-        print(entry).map_err(unwritable)?;
-    }
-    if !tail.follow {
-        return Ok(());
-    }
     loop {
         match entries.next_entry().map_err(failed)? {
             Some(entry) => print(&entry).map_err(unwritable)?,
-            None => std::thread::sleep(FOLLOW_INTERVAL),
+            None if tail.follow => std::thread::sleep(FOLLOW_INTERVAL),
+            None => return Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::audit::reader::{SessionRow, Sessions};
+use crate::domain::plain::escaped_json;
 use crate::domain::{Action, SessionId};
 use crate::recording;
 
@@ -146,6 +147,12 @@ fn end_when_nobody_reads(error: &io::Error) {
     if error.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+}
+
+/// Writes a value as JSON for people and programs alike.
+pub(super) fn write_json(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> {
+    let json = serde_json::to_string_pretty(value)?;
+    writeln!(out, "{}", escaped_json(&json))
 }
 
 /// A failure to write what was asked for.

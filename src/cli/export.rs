@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use crate::domain::plain::escaped;
 use crate::domain::{Action, Verb};
 use crate::recording::export;
 use crate::recording::reader::Item;
@@ -27,6 +28,9 @@ pub(super) struct Args {
     /// Where to; standard output when absent. An existing file is not written over.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// cast: keep sequences that do more to a terminal than show something. A player writes them to the terminal it runs on.
+    #[arg(long)]
+    raw: bool,
     /// Export what survives of a damaged recording.
     #[arg(long)]
     force: bool,
@@ -73,7 +77,7 @@ fn export(data: &Data<'_>, args: &Args) -> Result<(), Failure> {
         ));
     };
     let written = match args.format {
-        Format::Cast => export::cast(&mut reader, channel, terminal.as_ref(), &mut out, &mut damage),
+        Format::Cast => export::cast(&mut reader, channel, terminal.as_ref(), args.raw, &mut out, &mut damage),
         Format::Text | Format::Jsonl => export::text(&mut reader, channel, &mut out, &mut damage),
     };
     written.and_then(|()| out.flush()).map_err(unwritable)
@@ -100,7 +104,7 @@ pub(super) fn refuse_damage(path: &std::path::Path, force: bool) -> Result<(), F
 /// Says on standard error what could not be read.
 pub(super) fn tell_damage(item: &Item) {
     let told = match item {
-        Item::Damage(damage) => writeln!(io::stderr(), "[damaged: {damage}]"),
+        Item::Damage(damage) => writeln!(io::stderr(), "[damaged: {}]", escaped(&damage.to_string())),
         Item::Torn { offset, bytes } => {
             writeln!(io::stderr(), "[the recording ends within a frame: {bytes} bytes at byte {offset}]")
         }

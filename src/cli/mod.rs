@@ -28,6 +28,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::domain::plain::escaped;
+
 pub use exit::{Exit, Failure};
 
 /// The one door to a carrier's core network elements
@@ -93,7 +95,7 @@ pub fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("sallyport: {}", failure.text);
+            eprintln!("sallyport: {}", escaped(&failure.text));
             failure.exit.into()
         }
     }

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::domain::plain::escaped;
 use crate::domain::{Action, Effect, Timestamp, Verb};
 use crate::recording::reader::{Item, Stamped};
+use crate::recording::tame::{RESET, Tame};
 use crate::recording::text::PlainText;
 use crate::recording::{Exchange, Kept, Part, Stream, export};
 
@@ -16,7 +18,8 @@ use super::{Exit, Failure};
 /// Show a recording as it went
 ///
 /// A terminal session plays with its own timing. A session without one is told as a timeline of commands, decisions and file operations.
-/// The bytes of the recording go to your terminal as they went to the engineer's; --safe lets none of them control it.
+/// Of what the engineer's terminal got, yours gets what shows something: no titles, no clipboard, nothing that it would answer. --raw lets all of it
+/// through, --safe nothing but text.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The session's id, or the beginning of it.
@@ -37,6 +40,9 @@ pub(super) struct Args {
     /// Show lines of plain text: no recorded byte controls your terminal.
     #[arg(long)]
     safe: bool,
+    /// Write the recorded bytes as they are: they can do to your terminal whatever it lets them.
+    #[arg(long, conflicts_with_all = ["safe", "text", "timeline"])]
+    raw: bool,
     /// As --safe, and all at once.
     #[arg(long, conflicts_with_all = ["speed", "idle_limit", "jump"])]
     text: bool,
@@ -81,7 +87,7 @@ fn replay(data: &Data<'_>, args: &Args) -> Result<(), Failure> {
 fn play(path: &Path, channel: u32, args: &Args, out: &mut Out) -> Result<(), Failure> {
     let mut reader = open_recording(path)?;
     let begin = reader.facts().opened_at.plus(args.jump.unwrap_or_default());
-    let (mut now, mut plain, mut lines) = (begin, PlainText::default(), String::new());
+    let (mut now, mut plain, mut tame, mut lines) = (begin, PlainText::default(), Tame::default(), String::new());
     while let Some(item) = reader.next_item().map_err(|e| unreadable(path, &e))? {
         let Item::Frame(Stamped { at, frame, .. }) = item else {
             tell_damage(&item);
@@ -98,18 +104,22 @@ fn play(path: &Path, channel: u32, args: &Args, out: &mut Out) -> Result<(), Fai
             std::thread::sleep(pause);
         }
         now = at.max(begin);
-        let written = if args.safe {
-            plain.push(&data, &mut lines);
-            out.write_all(std::mem::take(&mut lines).as_bytes())
-        } else {
+        let written = if args.raw {
             out.write_all(&data)
+        } else {
+            if args.safe {
+                plain.push(&data, &mut lines)
+            } else {
+                tame.push(&data, &mut lines)
+            }
+            out.write_all(std::mem::take(&mut lines).as_bytes())
         };
         written.map_err(unwritable)?;
     }
     plain.finish(&mut lines);
-    if !args.safe {
+    if !args.safe && io::IsTerminal::is_terminal(&io::stdout()) {
         // The session may have ended with colours, another screen or a hidden cursor on.
-        lines.push_str(if io::IsTerminal::is_terminal(&io::stdout()) { "\x1b[0m\x1b[?1049l\x1b[?25h\r\n" } else { "" });
+        lines.push_str(RESET);
     }
     out.write_all(lines.as_bytes()).and_then(|()| out.flush()).map_err(unwritable)
 }
@@ -131,7 +141,7 @@ pub(super) fn timeline(path: &Path, channel: Option<u32>, out: &mut Out) -> Resu
                 }
                 last = Some(*at);
                 if let Some(what) = tell(frame) {
-                    writeln!(out, "{}  {what}", clock(opened_at, *at)).map_err(unwritable)?;
+                    writeln!(out, "{}  {}", clock(opened_at, *at), escaped(&what)).map_err(unwritable)?;
                 }
             }
             Item::Seal(sealed) => {

@@ -11,7 +11,7 @@ use crate::console::TerminateBody;
 use crate::domain::{Action, SessionId, Timestamp, Verb, parse_duration};
 use crate::recording::verify::is_open;
 
-use super::data::{Data, Out, Source, unwritable};
+use super::data::{Data, Out, Source, unwritable, write_json};
 use super::{Exit, Failure, api, ca, replay, serve, watch};
 
 /// List sessions, show, watch or end one
@@ -143,7 +143,7 @@ fn print_list(data: &Data<'_>, list: &List) -> Result<(), Failure> {
     let mut out = Out::stdout();
     let written = if list.json {
         let all: Vec<Value> = rows.map(|row| object(data, &row)).collect();
-        serde_json::to_writer_pretty(&mut out, &all).map_err(Into::into).and_then(|()| writeln!(out))
+        write_json(&mut out, &all)
     } else {
         print_table(data, &mut out, rows)
     };
@@ -188,11 +188,7 @@ fn print_one(data: &Data<'_>, show: &Show) -> Result<(), Failure> {
             fields.insert("opened".to_owned(), json!(row.facts));
             fields.insert("frames".to_owned(), Value::Array(frames(&path)?));
         }
-        return serde_json::to_writer_pretty(&mut out, &object)
-            .map_err(Into::into)
-            .and_then(|()| writeln!(out))
-            .and_then(|()| out.flush())
-            .map_err(unwritable);
+        return write_json(&mut out, &object).and_then(|()| out.flush()).map_err(unwritable);
     }
     let facts = &row.facts;
     let request = &facts.request;

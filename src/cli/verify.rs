@@ -10,12 +10,13 @@ use serde::Serialize;
 use crate::audit::layout::{CHECKPOINTS_FILE, LOCK_FILE, segment_start};
 use crate::audit::reader::Sessions;
 use crate::audit::{self, Keys, PUBLIC_KEYS_FILE};
+use crate::domain::plain::escaped;
 use crate::domain::{Action, Verb};
 use crate::recording::cross::{self, Disagreement};
 use crate::recording::verify::{Report, State};
 use crate::recording::{self, recordings};
 
-use super::data::{Out, unreadable, unwritable};
+use super::data::{Out, unreadable, unwritable, write_json};
 use super::{Exit, Failure};
 
 /// Check recordings and audit logs offline
@@ -240,23 +241,25 @@ fn note(sessions: &mut Sessions, entry: &audit::layout::EntryLine<'_>) {
 }
 
 fn print_json(out: &mut dyn Write, findings: &Findings) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, findings)?;
-    writeln!(out)
+    write_json(out, findings)
 }
 
 fn print(out: &mut dyn Write, findings: &Findings, verbose: bool) -> io::Result<()> {
+    // Names of files and what stands in them are whoever's who can write there.
+    let shown = |path: &Path| escaped(&path.to_string_lossy()).replace('\n', "\\n");
+    let told = |text: &str| escaped(text).replace('\n', "\\n");
     let colour = io::stdout().is_terminal();
     let bad = |text: &str| if colour { format!("\x1b[31m{text}\x1b[0m") } else { text.to_owned() };
     for Trusted { file, keys } in &findings.trusted {
-        writeln!(out, "trusting  {}: key {}", file.display(), keys.join(", "))?;
+        writeln!(out, "trusting  {}: key {}", shown(file), keys.join(", "))?;
     }
     for Log { dir, report } in &findings.logs {
-        writeln!(out, "audit log {}: {}", dir.display(), log_line(report))?;
+        writeln!(out, "audit log {}: {}", shown(dir), log_line(report))?;
         for fault in &report.faults {
-            writeln!(out, "  {} {}, byte {}: {}", bad("FAULT"), fault.file.display(), fault.offset, fault.what)?;
+            writeln!(out, "  {} {}, byte {}: {}", bad("FAULT"), shown(&fault.file), fault.offset, told(&fault.what))?;
         }
         for notice in &report.notices {
-            writeln!(out, "  note entry {}: {}", notice.entry, notice.what.escape_debug())?;
+            writeln!(out, "  note entry {}: {}", notice.entry, told(&notice.what))?;
         }
         if report.more_faults > 0 {
             writeln!(out, "  {} and {} more", bad("FAULT"), report.more_faults)?;
@@ -265,15 +268,15 @@ fn print(out: &mut dyn Write, findings: &Findings, verbose: bool) -> io::Result<
     let few = findings.recordings.len() <= 20;
     for report in &findings.recordings {
         if verbose || few || report.state != State::Sealed || !report.intact() {
-            writeln!(out, "recording {}: {}", report.file.display(), recording_line(report))?;
+            writeln!(out, "recording {}: {}", shown(&report.file), recording_line(report))?;
         }
         for fault in &report.faults {
-            writeln!(out, "  {} {}", bad("FAULT"), fault.what)?;
+            writeln!(out, "  {} {}", bad("FAULT"), told(&fault.what))?;
         }
     }
     for Disagreement { session, recording, what } in &findings.disagreements {
         let session = session.map_or("no session".to_owned(), |id| format!("session {id}"));
-        writeln!(out, "  {} {session}, {recording}: {what}", bad("FAULT"))?;
+        writeln!(out, "  {} {session}, {}: {}", bad("FAULT"), told(recording), told(what))?;
     }
     let of = |state| findings.recordings.iter().filter(|report| report.state == state).count();
     let recordings = format!(

@@ -12,6 +12,7 @@ mod event;
 pub(crate) mod fuzz;
 mod identity;
 mod outcome;
+pub mod plain;
 mod time;
 
 pub use action::{Action, Verb};

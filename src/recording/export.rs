@@ -8,9 +8,11 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::domain::Timestamp;
+use crate::domain::plain::escaped_json;
 
 use super::frame::{Kept, Stream};
 use super::reader::{Item, Reader, Stamped};
+use super::tame::Tame;
 use super::text::{PlainText, Utf8};
 
 /// The terminal of a channel.
@@ -45,7 +47,31 @@ pub fn shown_channel(reader: &mut Reader, asked: Option<u32>) -> io::Result<Opti
     Ok(first.map(|channel| (channel, None)))
 }
 
-/// Writes asciicast v2 (<https://docs.asciinema.org/manual/asciicast/v2/>): output, input, resizes, and decided commands as markers.
+/// What a player writes to its terminal: all of it, or what only shows something.
+enum Screen {
+    All(Utf8),
+    Tame(Tame),
+}
+
+impl Screen {
+    fn of(raw: bool) -> Self {
+        if raw { Self::All(Utf8::default()) } else { Self::Tame(Tame::default()) }
+    }
+
+    fn push(&mut self, data: &[u8]) -> String {
+        match self {
+            Self::All(text) => text.push(data),
+            Self::Tame(tame) => {
+                let mut out = String::new();
+                tame.push(data, &mut out);
+                out
+            }
+        }
+    }
+}
+
+/// Writes asciicast v2 (<https://docs.asciinema.org/manual/asciicast/v2/>): output, input, resizes, and decided commands as markers. Of the output
+/// only what may be shown on another terminal (see [`super::tame`]), unless it is to be `raw`: players write it to theirs as it is.
 ///
 /// # Errors
 /// A file that cannot be read or written; damage goes to `damage`.
@@ -53,6 +79,7 @@ pub fn cast(
     reader: &mut Reader,
     channel: u32,
     terminal: Option<&Terminal>,
+    raw: bool,
     out: &mut dyn Write,
     damage: &mut dyn FnMut(&Item),
 ) -> io::Result<()> {
@@ -65,8 +92,8 @@ pub fn cast(
     if let (Some(terminal), Some(header)) = (terminal, header.as_object_mut()) {
         header.insert("env".to_owned(), json!({ "TERM": terminal.term }));
     }
-    writeln!(out, "{header}")?;
-    let (mut shown, mut typed) = (Utf8::default(), Utf8::default());
+    writeln!(out, "{}", escaped_json(&header.to_string()))?;
+    let (mut shown, mut typed) = (Screen::of(raw), Utf8::default());
     while let Some(item) = reader.next_item()? {
         let Item::Frame(Stamped { at, frame, .. }) = item else {
             damage(&item);
@@ -87,7 +114,7 @@ pub fn cast(
             _ => None,
         };
         if let Some((code, text)) = event.filter(|(_, text)| !text.is_empty()) {
-            writeln!(out, "{}", json!([seconds(opened_at, at), code, text]))?;
+            writeln!(out, "{}", escaped_json(&json!([seconds(opened_at, at), code, text]).to_string()))?;
         }
     }
     Ok(())
@@ -133,7 +160,7 @@ pub fn jsonl(
             Item::Frame(frame)
                 if channel.is_none() || frame.frame.channel().is_none() || frame.frame.channel() == channel =>
             {
-                writeln!(out, "{}", object(&frame, opened_at))?;
+                writeln!(out, "{}", escaped_json(&object(&frame, opened_at).to_string()))?;
             }
             Item::Frame(_) => {}
             _ => damage(&item),
@@ -234,7 +261,7 @@ mod tests {
         };
         let cast = exported(euro, |reader, out| {
             let terminal = Terminal { term: "xterm".to_owned(), columns: 80, rows: 24 };
-            cast(reader, 0, Some(&terminal), out, &mut |_| {}).unwrap();
+            cast(reader, 0, Some(&terminal), false, out, &mut |_| {}).unwrap();
         });
         let lines: Vec<Value> = cast.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(

@@ -220,7 +220,8 @@ impl Mark {
     /// # Errors
     /// Anything else.
     pub fn decode(payload: &[u8]) -> Result<Self, FormatError> {
-        serde_json::from_slice(payload).map_err(|_| odd("a mark cannot be read"))
+        let mark: Self = serde_json::from_slice(payload).map_err(|_| odd("a mark cannot be read"))?;
+        if is_key_name(&mark.key) { Ok(mark) } else { Err(odd("a mark names no key")) }
     }
 
     /// The signature's bytes; none when it is not base64, and no key has made that.
@@ -265,13 +266,19 @@ impl Seal {
     /// # Errors
     /// Anything else.
     pub fn decode(payload: &[u8]) -> Result<Self, FormatError> {
-        serde_json::from_slice(payload).map_err(|_| odd("the seal cannot be read"))
+        let seal: Self = serde_json::from_slice(payload).map_err(|_| odd("the seal cannot be read"))?;
+        if is_key_name(&seal.key) { Ok(seal) } else { Err(odd("the seal names no key")) }
     }
 
     /// The signature's bytes; none when it is not base64, and no key has made that.
     pub fn signature_bytes(&self) -> Vec<u8> {
         STANDARD.decode(&self.signature).unwrap_or_default()
     }
+}
+
+/// Whether this is how keys are named: SHA-256 in hexadecimal.
+fn is_key_name(name: &str) -> bool {
+    Hash::from_hex(name.as_bytes()).is_some()
 }
 
 /// Appends a varint.

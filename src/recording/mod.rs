@@ -23,6 +23,7 @@ pub mod reader;
 mod recover;
 mod store;
 mod sync;
+pub mod tame;
 #[cfg(test)]
 mod tests;
 pub mod text;

@@ -23,6 +23,8 @@ use super::frame::{Kept, decode_frame};
 const SEAL_BLOCK_BYTES_MAX: u64 = 4096;
 /// How much of a damaged file is searched at a time.
 const SEARCH_BYTES: usize = 1024 * 1024;
+/// How much is hashed in search of the next good block, in all of a file: one that was made for it would have a block begin at every byte.
+const SEARCH_HASHED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// A frame with its place and its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +133,8 @@ pub struct Reader {
     ahead: (Vec<u8>, u64),
     ended: bool,
     sealed: bool,
+    /// What may still be hashed in search of good blocks.
+    search_left: u64,
 }
 
 /// Why no block could be read at a place.
@@ -147,7 +151,14 @@ impl Reader {
     /// # Errors
     /// A file that cannot be read; inside, one whose header is not a recording's.
     pub fn open(file: &Path) -> io::Result<Result<Self, FormatError>> {
-        let file = File::open(file)?;
+        Self::over(File::open(file)?)
+    }
+
+    /// As [`Self::open`], of a file that is open.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn over(file: File) -> io::Result<Result<Self, FormatError>> {
         let mut fixed = [0; HEADER_BYTES];
         if !read_whole(&file, &mut fixed, 0)? {
             return Ok(Err(format::odd("it is too short to be a recording")));
@@ -170,7 +181,17 @@ impl Reader {
         };
         let place = Place { offset: (HEADER_BYTES + length + HASH_BYTES) as u64, head, frames: 0 };
         let (ready, buffer, ahead) = (VecDeque::new(), Vec::new(), (Vec::new(), 0));
-        Ok(Ok(Self { file, facts, place, ready, buffer, ahead, ended: false, sealed: false }))
+        Ok(Ok(Self {
+            file,
+            facts,
+            place,
+            ready,
+            buffer,
+            ahead,
+            ended: false,
+            sealed: false,
+            search_left: SEARCH_HASHED_BYTES_MAX,
+        }))
     }
 
     /// What the header says of the session.
@@ -188,22 +209,37 @@ impl Reader {
     /// # Errors
     /// A file that cannot be read.
     pub fn next_item(&mut self) -> io::Result<Option<Item>> {
+        let item = self.item(false)?;
+        self.ended |= item.is_none();
+        Ok(item)
+    }
+
+    /// The next item of a recording that is still being written; `None` when it is not there yet: ask again.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn next_written(&mut self) -> io::Result<Option<Item>> {
+        self.item(true)
+    }
+
+    fn item(&mut self, living: bool) -> io::Result<Option<Item>> {
         loop {
             if let Some(item) = self.ready.pop_front() {
                 return Ok(Some(item));
             }
             let left = self.file.metadata()?.len().saturating_sub(self.place.offset);
             if self.ended || left == 0 {
-                self.ended = true;
                 return Ok(None);
             }
             if self.sealed {
                 self.ended = true;
                 return Ok(Some(self.damage(format!("{left} bytes stand behind the seal"), None)));
             }
-            if let Err(problem) = self.block()? {
-                let item = self.broken(problem, left)?;
-                return Ok(Some(item));
+            match self.block()? {
+                Ok(()) => {}
+                // The last block is on its way into the file.
+                Err(Problem::Short) if living => return Ok(None),
+                Err(problem) => return self.broken(problem, left).map(Some),
             }
         }
     }
@@ -276,6 +312,13 @@ impl Reader {
         }
         self.ended = true;
         let offset = self.place.offset;
+        if self.search_left == 0 {
+            let what = match problem {
+                Problem::Short => "its length cannot be".to_owned(),
+                Problem::Odd(what) => what,
+            };
+            return Ok(self.damage(format!("{what}; what stands behind it was made to be searched for ever"), None));
+        }
         match problem {
             Problem::Short => Ok(Item::Torn { offset, bytes: left }),
             // Some file systems leave zeros where a write did not arrive before the power went.
@@ -300,9 +343,14 @@ impl Reader {
                 let Some(header) = fixed.try_into().ok().and_then(|fixed| BlockHeader::decode(fixed).ok()) else {
                     continue;
                 };
-                if header.first >= self.place.frames
-                    && let Some(head) = confirmed(&self.file, offset, &header)?
-                {
+                if header.first < self.place.frames || !is_followed(&self.file, offset, &header)? {
+                    continue;
+                }
+                self.search_left = self.search_left.saturating_sub(header.block_bytes());
+                if self.search_left == 0 {
+                    return Ok(None);
+                }
+                if let Some(head) = confirmed(&self.file, offset, &header)? {
                     return Ok(Some(Place { offset, head, frames: header.first }));
                 }
             }
@@ -372,6 +420,17 @@ fn frames_of(header: &BlockHeader, payload: &[u8], offset: u64, ready: &mut VecD
     }
     ready.extend(frames);
     Ok(())
+}
+
+/// Whether the next block, or the end of the file, stands where the block at `offset` ends: cheaper to see than its hash.
+fn is_followed(file: &File, offset: u64, header: &BlockHeader) -> io::Result<bool> {
+    let mut next = [0; BLOCK_HEADER_BYTES];
+    let length = read_some(file, &mut next, offset.saturating_add(header.block_bytes()))?;
+    if length < next.len() {
+        return Ok(true);
+    }
+    let first = header.first.saturating_add(u64::from(header.frames));
+    Ok(BlockHeader::decode(&next).is_ok_and(|next| next.first == first))
 }
 
 /// The hash before the block at `offset`, when that hash and the block's own confirm each other.

@@ -277,3 +277,63 @@ fn spoiled_recordings_never_upset_the_reader() {
     }
     assert!(damaged > 100, "{damaged}");
 }
+
+#[test]
+fn a_recording_is_read_while_it_is_written() {
+    let lab = Lab::new();
+    let recorder = lab.create(1);
+    let mut reader = Reader::open(&lab.path(1)).unwrap().unwrap();
+    let note = |text: &str| recorder.write(at(0), &Frame::Note { text }).unwrap();
+    let read = |reader: &mut Reader| {
+        let mut texts = Vec::new();
+        while let Some(Item::Frame(frame)) = reader.next_written().unwrap() {
+            let Kept::Note { text } = frame.frame else { panic!("a note") };
+            texts.push(text);
+        }
+        texts
+    };
+    assert!(read(&mut reader).is_empty());
+    note("one");
+    note("two");
+    assert_eq!(read(&mut reader), ["one", "two"]);
+    // A block on its way, as much of it as there may be.
+    let before = fs::read(lab.path(1)).unwrap();
+    note("three");
+    let after = fs::read(lab.path(1)).unwrap();
+    let copy = lab.dir.path().join("growing.rec");
+    fs::write(&copy, &before).unwrap();
+    let mut growing = Reader::open(&copy).unwrap().unwrap();
+    assert_eq!(read(&mut growing), ["one", "two"]);
+    for end in before.len()..after.len() {
+        fs::write(&copy, &after[..end]).unwrap();
+        assert_eq!(growing.next_written().unwrap(), None, "{end}");
+    }
+    fs::write(&copy, &after).unwrap();
+    assert_eq!(read(&mut growing), ["three"]);
+    recorder.seal(at(1), Outcome::Idle).unwrap();
+    assert_eq!(read(&mut reader), ["three"]);
+}
+
+#[test]
+fn a_file_that_was_made_to_be_searched_for_ever_is_not() {
+    let lab = Lab::new();
+    play(&lab.create(1));
+    let good = fs::read(lab.path(1)).unwrap();
+    // Behind something that is no block, a block seems to begin at every 28th byte, each ends where another begins, and all have to be hashed.
+    let header = format::BlockHeader {
+        kind: format::BlockKind::Mark,
+        packed: false,
+        frames: 0,
+        stored: 28 * 149_000 - 60,
+        raw: 28 * 149_000 - 60,
+        first: PLAYED,
+        at: at(0),
+    };
+    fs::write(lab.path(1), [good, vec![0xff; 28], header.encode().repeat(400_000)].concat()).unwrap();
+    let begun = std::time::Instant::now();
+    let report = lab.verify(&lab.path(1));
+    assert!(report.faults[0].what.contains("searched for ever"), "{report:?}");
+    assert_eq!(report.frames, PLAYED);
+    // Hashing all of it would take hours.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+}

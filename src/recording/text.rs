@@ -1,6 +1,8 @@
 //! What a terminal showed, as lines of plain text: control sequences obeyed where they move within a line, dropped
 //! otherwise. Pure. Nothing that it returns can move a cursor, set a title or answer a query.
 
+use crate::domain::plain::is_unseen;
+
 /// A line longer than this is broken.
 const LINE_CHARS_MAX: usize = 8192;
 /// What switches to another screen and back.
@@ -125,7 +127,7 @@ impl Line {
             '\r' => self.column = 0,
             '\u{8}' => self.column = self.column.saturating_sub(1),
             '\t' => self.put('\t', each),
-            c if c.is_control() || is_invisible(c) => {}
+            c if is_unseen(c) => {}
             c => self.put(c, each),
         }
     }
@@ -180,11 +182,6 @@ impl Line {
         self.chars.clear();
         (self.column, self.elsewhere) = (0, false);
     }
-}
-
-/// Characters that change how others are shown (bidirectional controls and the like).
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Decodes UTF-8 that comes in pieces; what is not UTF-8 becomes U+FFFD.

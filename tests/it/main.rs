@@ -25,6 +25,7 @@ mod legacy;
 mod netconf;
 mod odd_elements;
 mod policy_live;
+mod reading;
 mod recording;
 mod refusals;
 mod service;
