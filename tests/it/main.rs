@@ -33,4 +33,5 @@ mod setup;
 mod ssh_identical;
 mod threats;
 mod trust_live;
+mod vocabulary;
 mod web;
