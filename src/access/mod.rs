@@ -43,7 +43,7 @@ use crate::identity::{Locks, TrustStore};
 use crate::{audit, element, recording};
 
 pub use crate::element::{
-    Display, InboundReader, InboundWriter, Injected, Link, LinkClosed, LinkEvent, LinkFacts, LinkSink, Listen,
+    Display, Element, InboundReader, InboundWriter, Injected, Link, LinkClosed, LinkEvent, LinkFacts, LinkSink, Listen,
     Listening, Offer, Opening, Origin, Said, Service, Terminal, TlsLink,
 };
 pub use crate::identity::Verified;

@@ -11,7 +11,7 @@ pub mod web;
 use crate::access::{Protocol, Subsystem};
 
 /// What goes over HTTP; the first that takes a request has it.
-static OVER_HTTP: &[&dyn web::Service] = &[&gnmi::Gnmi];
+static OVER_HTTP: &[&dyn web::Service] = &[&gnmi::Gnmi, &restconf::Restconf];
 
 static WEB: web::Web = web::Web::new(OVER_HTTP);
 

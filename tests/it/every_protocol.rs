@@ -1,6 +1,7 @@
 //! The failure list, run against every protocol of the registry. A protocol without a driver here fails.
 
 mod gnmi;
+mod https;
 mod ssh;
 
 use std::fs;
@@ -49,6 +50,13 @@ type Row = fn(&dyn Driver);
 fn driver(protocol: &str) -> &'static dyn Driver {
     match protocol {
         "gnmi" => &gnmi::Gnmi,
+        "restconf" => &https::Https {
+            protocol: "restconf",
+            lines: "restconf = \"/restconf\"",
+            once: "/restconf/data/test:a",
+            follow: "/restconf/streams/ticks",
+            allow: &[("restconf.get", "/"), ("restconf.stream", "ticks")],
+        },
         "ssh" => &ssh::Ssh,
         other => panic!(
             "the protocol `{other}` has no driver in every_protocol.rs: add one, and the failure list runs against it"

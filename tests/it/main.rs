@@ -28,6 +28,7 @@ mod policy_live;
 mod reading;
 mod recording;
 mod refusals;
+mod restconf;
 mod service;
 mod setup;
 mod ssh_identical;

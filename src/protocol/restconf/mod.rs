@@ -7,8 +7,12 @@
 
 pub mod actions;
 pub mod codec;
+mod errors;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
+mod serve;
+
+pub use serve::Restconf;
 
 /// Where the root of RESTCONF is told (RFC 8040 §3.1).
 const HOST_META: &str = "/.well-known/host-meta";

@@ -44,6 +44,12 @@ pub(super) fn check(head: &Parts, host: &str) -> Result<(), Refused> {
     if all.into_iter().all(|text| is_host(text, host.as_bytes())) { Ok(()) } else { Err(MISDIRECTED) }
 }
 
+/// The authority that a request names, when it is text.
+pub fn authority_of(head: &Parts) -> Option<&str> {
+    let named = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    head.uri.authority().map(|authority| authority.as_str()).or(named)
+}
+
 /// Whether `text` is `host` with or without a port.
 fn is_host(text: &[u8], host: &[u8]) -> bool {
     let Some((name, rest)) = text.split_at_checked(host.len()) else { return false };

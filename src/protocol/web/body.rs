@@ -75,6 +75,10 @@ pub enum ReadError {
     TooLong(usize),
 }
 
+/// What is read of a body that is too long, so that its client is told instead of cut off while it sends.
+const LINGER_BYTES: usize = 1 << 20;
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Reads a body whole. Trailers are left out.
 ///
 /// # Errors
@@ -85,28 +89,42 @@ where
     B::Error: fmt::Display,
 {
     let mut body = std::pin::pin!(body);
-    if body.size_hint().lower() > bytes_max as u64 {
+    let lower = body.size_hint().lower();
+    if lower > (bytes_max + LINGER_BYTES) as u64 {
         return Err(ReadError::TooLong(bytes_max));
     }
-    let reading = async {
-        let mut first = Bytes::new();
-        let mut all = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|e| ReadError::Broken(e.to_string()))?.into_data() else { continue };
-            if all.len() + first.len() + data.len() > bytes_max {
-                return Err(ReadError::TooLong(bytes_max));
-            }
-            // Most bodies come in one piece, which need not be copied.
-            if first.is_empty() && all.is_empty() {
-                first = data;
-            } else {
-                all.extend_from_slice(&std::mem::take(&mut first));
-                all.extend_from_slice(&data);
-            }
+    let reading = read_up_to(body.as_mut(), if lower > bytes_max as u64 { 0 } else { bytes_max });
+    match tokio::time::timeout(within, reading).await.map_err(|_| ReadError::Late)? {
+        Err(ReadError::TooLong(_)) => {
+            // Whatever becomes of the rest, the answer is the same.
+            tokio::time::timeout(LINGER, read_up_to(body, LINGER_BYTES)).await.ok();
+            Err(ReadError::TooLong(bytes_max))
         }
-        Ok(if all.is_empty() { first } else { all.into() })
-    };
-    tokio::time::timeout(within, reading).await.map_err(|_| ReadError::Late)?
+        read => read,
+    }
+}
+
+async fn read_up_to<B>(mut body: Pin<&mut B>, bytes_max: usize) -> Result<Bytes, ReadError>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: fmt::Display,
+{
+    let mut first = Bytes::new();
+    let mut all = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|e| ReadError::Broken(e.to_string()))?.into_data() else { continue };
+        if all.len() + first.len() + data.len() > bytes_max {
+            return Err(ReadError::TooLong(bytes_max));
+        }
+        // Most bodies come in one piece, which need not be copied.
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
 }
 
 /// One request that is under way on a connection, until it and its answer are dropped.

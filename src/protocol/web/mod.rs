@@ -11,23 +11,30 @@ mod authority;
 mod body;
 mod codec;
 mod connection;
+mod exchange;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod guard;
+pub mod headers;
+pub mod location;
 pub mod path;
 mod service;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod visits;
 
 use std::sync::Arc;
 
 use crate::access::{Access, BoxFuture, Client, Entry, Protocol, Spoken};
 
+pub use authority::authority_of;
 pub use body::{Body, BodyError, ReadError, read};
+pub use exchange::{Allowed, status_of};
 pub use service::{Conversation, Request, Response, Service, refused, says};
 pub use tasks::Tasks;
+pub use upstream::{Lease, SendError, Sent, Upstream};
 
 /// HTTP, as the registry knows it, with the services that it carries.
 pub struct Web {

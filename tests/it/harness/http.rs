@@ -39,6 +39,12 @@ impl Answer {
         assert_eq!(self.status, status, "{self:#?}");
         self
     }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:#?}"))
+    }
 }
 
 impl Web {

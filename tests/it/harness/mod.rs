@@ -5,6 +5,7 @@ pub mod element;
 pub mod gateway;
 pub mod gnmi;
 pub mod http;
+pub mod https;
 pub mod lab;
 pub mod netconf;
 pub mod pki;
