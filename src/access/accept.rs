@@ -25,6 +25,8 @@ pub struct Addresses {
     pub mtls: Option<SocketAddr>,
     /// The SSH door.
     pub ssh: Option<SocketAddr>,
+    /// The door of NETCONF over TLS.
+    pub netconf: Option<SocketAddr>,
 }
 
 /// Listeners that are bound and not served yet.
@@ -32,6 +34,7 @@ pub struct Addresses {
 pub struct Bound {
     mtls: Option<TcpListener>,
     ssh: Option<TcpListener>,
+    netconf: Option<TcpListener>,
 }
 
 /// Binds the doors.
@@ -39,11 +42,12 @@ pub struct Bound {
 /// # Errors
 /// An address that cannot be had, with the door's name.
 pub async fn bind(doors: &Doors) -> Result<(Bound, Addresses), String> {
-    let mut bound = Bound { mtls: None, ssh: None };
+    let mut bound = Bound { mtls: None, ssh: None, netconf: None };
     let mut addresses = Addresses::default();
     for (name, wanted, listener, address) in [
         ("mtls", doors.mtls, &mut bound.mtls, &mut addresses.mtls),
         ("ssh", doors.ssh, &mut bound.ssh, &mut addresses.ssh),
+        ("netconf", doors.netconf.as_ref().map(|door| door.listen), &mut bound.netconf, &mut addresses.netconf),
     ] {
         let Some(wanted) = wanted else { continue };
         let failed = |e: io::Error| format!("doors.{name}.listen: cannot listen on {wanted}: {e}");
@@ -64,17 +68,38 @@ pub async fn serve(access: Arc<Access>, bound: Bound, doors: Doors, protocols: V
     let entrance = Arc::new(Entrance {
         on_elements: offers(Spoken::OnElements),
         on_gateway: offers(Spoken::OnGateway),
+        netconf: tls::server_config(access.trust().clone(), &[]),
         connections: Semaphore::new(access.limits().connections_max),
         proxy_peers: doors.proxy_peers,
         access,
         protocols,
     });
     tokio::select! {
-        () = entrance.clone().accept(bound.mtls, Door::Mtls) => {}
-        () = entrance.clone().accept(bound.ssh, Door::Ssh) => {}
+        () = entrance.clone().accept(bound.mtls, Way::Mtls) => {}
+        () = entrance.clone().accept(bound.ssh, Way::Ssh) => {}
+        () = entrance.clone().accept(bound.netconf, Way::Netconf) => {}
         () = clock::watch_for_jumps(entrance.access.jumps.clone()) => {}
         () = entrance.access.keep_telling_omitted() => {}
         () = entrance.access.draining().cancelled() => {}
+    }
+}
+
+/// Which listener a client came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Mtls,
+    /// Mutual TLS too, on a port where nothing but NETCONF is spoken (RFC 7589).
+    Netconf,
+    Ssh,
+}
+
+impl Way {
+    /// The door that policy sees.
+    fn door(self) -> Door {
+        match self {
+            Self::Mtls | Self::Netconf => Door::Mtls,
+            Self::Ssh => Door::Ssh,
+        }
     }
 }
 
@@ -83,6 +108,7 @@ struct Entrance {
     access: Arc<Access>,
     on_elements: Arc<ServerConfig>,
     on_gateway: Arc<ServerConfig>,
+    netconf: Arc<ServerConfig>,
     connections: Semaphore,
     proxy_peers: Vec<IpNet>,
     protocols: Vec<&'static dyn Protocol>,
@@ -90,6 +116,9 @@ struct Entrance {
 
 /// What a client speaks that says nothing: ALPN was added to TLS for HTTP/2, and programs that know HTTP/1.1 alone leave it out.
 const WITHOUT_ALPN: &[u8] = b"http/1.1";
+
+/// What is spoken on the port of NETCONF, whatever ALPN says.
+const NETCONF: &[u8] = b"netconf";
 
 /// Why a client was turned away at the door.
 struct TurnedAway {
@@ -107,28 +136,28 @@ impl TurnedAway {
 }
 
 impl Entrance {
-    async fn accept(self: Arc<Self>, listener: Option<TcpListener>, door: Door) {
+    async fn accept(self: Arc<Self>, listener: Option<TcpListener>, way: Way) {
         let Some(listener) = listener else { return std::future::pending().await };
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let entrance = self.clone();
-                    self.access.tasks().spawn(async move { entrance.client(stream, peer, door).await });
+                    self.access.tasks().spawn(async move { entrance.client(stream, peer, way).await });
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: wait for some to come back instead of spinning.
-                    tracing::warn!(%error, door = door.as_str(), "Cannot accept.");
+                    tracing::warn!(%error, door = ?way, "Cannot accept.");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         }
     }
 
-    async fn client(&self, stream: TcpStream, peer: SocketAddr, door: Door) {
-        let access = &self.access;
+    async fn client(&self, stream: TcpStream, peer: SocketAddr, way: Way) {
+        let (access, door) = (&self.access, way.door());
         access.metrics().connections.with_label_values(&[door.as_str()]).inc();
         let mut source = peer;
-        if let Err(away) = self.admit(stream, &mut source, door).await {
+        if let Err(away) = self.admit(stream, &mut source, way).await {
             access.metrics().refusals.with_label_values(&[stage_name(away.stage)]).inc();
             let TurnedAway { stage, identity, reason } = away;
             access.report_refusal(Event::Refused { door, stage, source: Some(source), identity, reason }).await;
@@ -136,7 +165,7 @@ impl Entrance {
     }
 
     /// Takes one client through the door and serves it.
-    async fn admit(&self, mut stream: TcpStream, source: &mut SocketAddr, door: Door) -> Result<(), TurnedAway> {
+    async fn admit(&self, mut stream: TcpStream, source: &mut SocketAddr, way: Way) -> Result<(), TurnedAway> {
         let access = &self.access;
         let away = |stage, reason: String| TurnedAway { stage, identity: None, reason };
         stream.set_nodelay(true).map_err(|e| away(RefusalStage::Accept, e.to_string()))?;
@@ -159,12 +188,12 @@ impl Entrance {
             return Err(away(RefusalStage::Accept, reason));
         };
         let stream = ReadAhead::new(stream);
-        match door {
-            Door::Mtls => {
-                let (client, protocol) = self.handshake(stream, *source, deadline).await?;
+        match way {
+            Way::Mtls | Way::Netconf => {
+                let (client, protocol) = self.handshake(stream, *source, deadline, way).await?;
                 protocol.serve(access.clone(), client).await;
             }
-            Door::Ssh | Door::Local => {
+            Way::Ssh => {
                 let Some(protocol) = self.protocols.first() else { return Ok(()) };
                 protocol
                     .serve(
@@ -183,6 +212,7 @@ impl Entrance {
         stream: ReadAhead<TcpStream>,
         source: SocketAddr,
         deadline: tokio::time::Instant,
+        way: Way,
     ) -> Result<(Client, &'static dyn Protocol), TurnedAway> {
         let access = &self.access;
         let away = |reason: String| TurnedAway { stage: RefusalStage::Tls, identity: None, reason };
@@ -195,7 +225,11 @@ impl Entrance {
             let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed)?;
             // What can be spoken is offered before anybody is known, so it must not tell which elements there are.
             let own = start.client_hello().server_name() == Some(access.domain());
-            let config = if own { &self.on_gateway } else { &self.on_elements };
+            let config = match way {
+                Way::Netconf => &self.netconf,
+                Way::Mtls | Way::Ssh if own => &self.on_gateway,
+                Way::Mtls | Way::Ssh => &self.on_elements,
+            };
             start.into_stream(config.clone()).await.map_err(failed)
         };
         let stream = tokio::time::timeout_at(deadline, handshake)
@@ -216,7 +250,10 @@ impl Entrance {
         let Some(element) = connection.server_name().and_then(|sni| self.element_of(sni)) else {
             return Err(away(format!("no element was named; send `<element>.{}` by SNI", access.domain())));
         };
-        let wanted = connection.alpn_protocol().unwrap_or(WITHOUT_ALPN);
+        let wanted = match way {
+            Way::Netconf => NETCONF,
+            Way::Mtls | Way::Ssh => connection.alpn_protocol().unwrap_or(WITHOUT_ALPN),
+        };
         let here = self.protocols.iter().filter(|p| p.spoken().on(&element));
         let chosen = here.flat_map(|p| p.alpn().iter().map(move |alpn| (*p, *alpn))).find(|(_, alpn)| *alpn == wanted);
         let Some((protocol, alpn)) = chosen else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::NetconfLimits;
+use super::{NetconfDoor, NetconfLimits};
 use crate::domain::{Door, ElementName, Identity};
 
 /// Where clients come in.
@@ -18,6 +18,8 @@ pub struct Doors {
     pub mtls: Option<SocketAddr>,
     /// The SSH door; off when absent.
     pub ssh: Option<SocketAddr>,
+    /// The door of NETCONF over TLS; off when absent.
+    pub netconf: Option<NetconfDoor>,
     /// Peers that must speak the PROXY protocol, and whose word for the source address is taken. Nobody else may.
     pub proxy_peers: Vec<IpNet>,
 }

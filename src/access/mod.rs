@@ -17,6 +17,7 @@ mod identify;
 mod limits;
 mod live;
 mod metrics;
+mod netconf_door;
 mod netconf_limits;
 mod own;
 mod pace;
@@ -53,6 +54,7 @@ pub use accept::{Addresses, bind, serve};
 pub use limits::{Doors, HttpLimits, Limits};
 pub use live::{Live, LiveSession};
 pub use metrics::Metrics;
+pub use netconf_door::{AccountRule, NetconfDoor};
 pub use netconf_limits::NetconfLimits;
 pub use protocol::{BoxFuture, Client, Entry, Protocol, Spoken, Stream, Subsystem};
 pub use refusal::Refusal;
@@ -85,6 +87,8 @@ pub struct Parts {
     pub element: element::Config,
     /// Metrics.
     pub metrics: Metrics,
+    /// Which account an identity has at the door of NETCONF.
+    pub netconf_accounts: Vec<AccountRule>,
     /// What protocols carry for each other.
     pub subsystems: &'static [&'static dyn Subsystem],
 }

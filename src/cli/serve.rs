@@ -152,6 +152,7 @@ fn assemble(config: Config) -> Result<Arc<Access>, Failure> {
     let metrics = Metrics::new().map_err(|e| failed("metrics", &e))?;
     let limits: Limits = config.limits;
     let parts = Parts {
+        netconf_accounts: config.doors.netconf.map(|door| door.accounts).unwrap_or_default(),
         subsystems: protocol::subsystems(),
         name: config.name,
         domain: config.domain,
@@ -208,7 +209,8 @@ impl Gateway {
     /// One line for each door, on standard output, for people and scripts.
     #[expect(clippy::print_stdout, reason = "this is the command's output")]
     pub(super) fn print_listening(&self) {
-        let lines = [("mtls", self.addresses.mtls), ("ssh", self.addresses.ssh), ("metrics", self.metrics)];
+        let Addresses { mtls, ssh, netconf } = self.addresses;
+        let lines = [("mtls", mtls), ("ssh", ssh), ("netconf", netconf), ("metrics", self.metrics)];
         for (name, address) in lines {
             if let Some(address) = address {
                 println!("listening {name} {address}");

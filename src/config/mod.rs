@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use crate::access::{Doors, HttpLimits, Limits, NetconfLimits};
+use crate::access::{Doors, HttpLimits, Limits, NetconfDoor, NetconfLimits};
 use crate::domain::TrustDomain;
 use crate::{audit, element, identity, recording};
 use reader::{Report, Section};
@@ -210,19 +210,28 @@ fn read_doors(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Doors {
     let mut doors = root.section(report, "doors");
     let mut mtls = doors.section(report, "mtls");
     let mut ssh = doors.section(report, "ssh");
-    let present = (mtls.present(), ssh.present());
+    let mut netconf = doors.section(report, "netconf");
+    let present = (mtls.present(), ssh.present(), netconf.present());
     let config = Doors {
         mtls: if present.0 { mtls.required(report, "listen") } else { None },
         ssh: if present.1 { ssh.required(report, "listen") } else { None },
+        netconf: if present.2 { read_netconf_door(&mut netconf, report) } else { None },
         proxy_peers: doors.list(report, "proxy_protocol_peers").unwrap_or_default(),
     };
-    if !present.0 && !present.1 {
+    if !present.0 && !present.1 && !present.2 {
         report.add(0, "no door is configured; add [doors.mtls] with listen = \"0.0.0.0:8443\"");
     }
     mtls.finish(report);
     ssh.finish(report);
+    netconf.finish(report);
     doors.finish(report);
     config
+}
+
+fn read_netconf_door(door: &mut Section<'_, '_>, report: &mut Report<'_>) -> Option<NetconfDoor> {
+    let listen = door.required(report, "listen");
+    let accounts = door.list(report, "accounts").unwrap_or_default();
+    Some(NetconfDoor { listen: listen?, accounts })
 }
 
 fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {

@@ -17,7 +17,7 @@ static WEB: web::Web = web::Web::new(OVER_HTTP);
 
 /// The registry. The first entry also serves the SSH door.
 pub fn all() -> &'static [&'static dyn Protocol] {
-    static ALL: &[&dyn Protocol] = &[&ssh::Ssh, &WEB];
+    static ALL: &[&dyn Protocol] = &[&ssh::Ssh, &netconf::Netconf, &WEB];
     ALL
 }
 

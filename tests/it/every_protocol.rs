@@ -2,6 +2,7 @@
 
 mod gnmi;
 mod https;
+mod netconf;
 mod ssh;
 
 use std::fs;
@@ -57,6 +58,7 @@ fn driver(protocol: &str) -> &'static dyn Driver {
             follow: "/restconf/streams/ticks",
             allow: &[("restconf.get", "/"), ("restconf.stream", "ticks")],
         },
+        "netconf" => &netconf::Netconf,
         "ssh" => &ssh::Ssh,
         other => panic!(
             "the protocol `{other}` has no driver in every_protocol.rs: add one, and the failure list runs against it"

@@ -416,3 +416,35 @@ fn without_a_row_there_is_no_session() {
     assert!(lab.site.events().iter().any(denied), "it is on record");
     assert_eq!(lab.server.sshd.log().matches("Connection from").count(), 1, "by the harness only");
 }
+
+#[test]
+fn over_tls_on_a_port_of_its_own() {
+    need!("sshd", "python3");
+    let account = crate::harness::account();
+    let (gateway, _sshd, site, _) = odd("good", |site| {
+        site.configure("doors.netconf", "listen", "127.0.0.1:0");
+        let accounts = vec![toml::Value::from(format!("ada@odd={account}")), toml::Value::from("bob@other=x")];
+        site.configure("doors.netconf", "accounts", accounts);
+        site.issue("bob", &[]);
+        let_do_everything(site, "bob", "odd");
+    });
+    let mut gateway = gateway;
+    let port = gateway.process.tells("its netconf door", MINUTE, |out| {
+        out.lines().find_map(|l| l.strip_prefix("listening netconf 127.0.0.1:")?.trim().parse::<u16>().ok())
+    });
+    let client = |who: &str, element: &str| {
+        let mut command = Command::new("python3");
+        command.arg(data("netconf_tls.py")).arg(site.identity(who)).arg(format!("127.0.0.1:{port}"));
+        run(command.args([element, "port"]), Vec::new(), MINUTE)
+    };
+    let seen = client("ada", "odd").ok().text();
+    assert!(seen.contains("<session-id>4</session-id>") && seen.contains("reached"), "{seen}");
+    let session = site.closed_session();
+    assert_eq!((&session["protocol"], &session["account"]), (&"netconf".into(), &account.as_str().into()), "{session}");
+    // No account, no element: the same for both.
+    for (who, element) in [("bob", "odd"), ("ada", "nothing")] {
+        let ran = client(who, element);
+        assert!(ran.code() != 0 && ran.text().is_empty(), "{}", ran.all());
+    }
+    assert!(site.events().iter().any(|e| e.to_string().contains("doors.netconf.accounts")), "it is on record");
+}

@@ -10,6 +10,7 @@
 pub mod actions;
 mod answer;
 pub mod codec;
+mod door;
 mod downlink;
 mod element;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -23,12 +24,32 @@ mod state;
 mod uplink;
 pub mod xml;
 
-use crate::access::{BoxFuture, Grant, Stream, Subsystem, Visit};
+use std::sync::Arc;
+
+use crate::access::{Access, BoxFuture, Client, Grant, Protocol, Spoken, Stream, Subsystem, Visit};
 use crate::domain::{Action, Outcome, Verb};
 
 /// NETCONF, as the registry knows it.
 #[derive(Debug)]
 pub struct Netconf;
+
+impl Protocol for Netconf {
+    fn name(&self) -> &'static str {
+        "netconf"
+    }
+
+    fn alpn(&self) -> &'static [&'static [u8]] {
+        &[b"netconf"]
+    }
+
+    fn spoken(&self) -> Spoken {
+        Spoken::OnElements
+    }
+
+    fn serve<'a>(&'a self, access: Arc<Access>, client: Client) -> BoxFuture<'a, ()> {
+        Box::pin(door::serve(access, client))
+    }
+}
 
 impl Subsystem for Netconf {
     fn name(&self) -> &'static str {

@@ -39,6 +39,8 @@ while True:
         head = re.search(rb"<((?:\w+:)?)rpc\b([^>]*)>", message)
         attributes, prefix = head.group(2).decode(), head.group(1).decode()
         body = "<%srpc-reply%s><%sok/></%srpc-reply>" % (prefix, attributes, prefix, prefix)
+        if b"<get>" in message or b"<get/>" in message:
+            body = body.replace("<%sok/>" % prefix, '<%sdata><reached xmlns="urn:x">reached</reached></%sdata>' % (prefix, prefix))
         if kind == "wrong-id":
             body = re.sub(r'message-id="[^"]*"', 'message-id="another"', body)
         elif kind == "unasked":

@@ -234,6 +234,12 @@ impl Live {
     pub fn start(ssh: &Ssh, dir: &Path, name: &str, options: &[&str], command: &str, greeting: &str) -> Self {
         let mut client = ssh.command("ssh");
         client.args(options).arg(&ssh.host).arg(command);
+        Self::of(client, dir, name, greeting)
+    }
+
+    /// Starts any client and waits until its output holds `greeting`.
+    #[track_caller]
+    pub fn of(mut client: Command, dir: &Path, name: &str, greeting: &str) -> Self {
         let mut process = super::process::Process::start(dir, name, &mut client);
         process.tells(greeting, super::SOON, |out| out.contains(greeting).then_some(()));
         Self { process }

@@ -101,7 +101,7 @@ impl Site {
         let account = super::account();
         self.elements.push(format!(
             "[[element]]\nname = \"{name}\"\naddresses = [\"127.0.0.1:{port}\"]\nplatform = \"linux\"\nclass = \"linux-host\"\nvendor = \"test\"\n\
-             site = \"lab\"\naccount = \"{account}\"\nhost_keys = [\"{host_key}\"]\nprotocols = [\"ssh\"]\nsessions_max = 1000\n{lines}\n"
+             site = \"lab\"\naccount = \"{account}\"\nhost_keys = [\"{host_key}\"]\nprotocols = [\"ssh\", \"netconf\"]\nsessions_max = 1000\n{lines}\n"
         ));
     }
 
@@ -120,6 +120,9 @@ impl Site {
         for (verb, object) in
             [("ssh.raw-shell", "-"), ("ssh.exec", "class:any-command"), ("file.*", "**"), ("ssh.subsystem", "*")]
         {
+            self.rows.push(format!("p, user:{who}, element:{element}, *, {verb}, {object}, allow"));
+        }
+        for (verb, object) in [("netconf.session", "-"), ("netconf.get", "/"), ("netconf.subscribe", "*")] {
             self.rows.push(format!("p, user:{who}, element:{element}, *, {verb}, {object}, allow"));
         }
         self.let_read(who);
