@@ -69,6 +69,7 @@ impl Gateway {
             },
             metrics: Metrics::new().unwrap(),
             subsystems: &[],
+            netconf_accounts: Default::default(),
         });
         Self { access, identity }
     }

@@ -335,5 +335,5 @@ fn a_file_that_was_made_to_be_searched_for_ever_is_not() {
     assert!(report.faults[0].what.contains("searched for ever"), "{report:?}");
     assert_eq!(report.frames, PLAYED);
     // Hashing all of it would take hours.
-    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }

@@ -180,7 +180,7 @@ async fn whose_certificate_was_refused_is_known_once_its_key_is_proved() {
     let issued = fixture.authority.issue(&request, Timestamp::from_secs(long_ago)).unwrap();
     let bob = IdentityFolder::at(&issued.folder);
     fixture.authority.revoke("ada", now()).unwrap();
-    fixture.trust.reload().unwrap();
+    fixture.trust.reload(now()).unwrap();
 
     let error = shake(&fixture, client_of(&ada)).await.1.expect_err("revoked");
     let told = tls::Refused::during(&error).expect("it is known").clone();
@@ -231,7 +231,7 @@ async fn a_bad_reload_keeps_what_was_in_force() {
 #[test]
 fn a_certificate_for_another_name_or_one_that_has_run_out_does_not_replace_a_good_one() {
     let fixture = Fixture::new();
-    let days = |n: u64| now().plus(std::time::Duration::from_secs(n * 86_400));
+    let days = |n: u64| now().plus(Duration::from_secs(n * 86_400));
     // The files of another gateway of the same authority's making.
     let mut config = crate::identity::fixture::config(&fixture.dir);
     for domain in ["other.example", "sallyport.example.org", "example", "x.sallyport.example.com"] {
@@ -285,7 +285,7 @@ async fn an_unfinished_handshake_is_nobody() {
 
 /// A client without a certificate that believes every server.
 fn anonymous() -> ClientConfig {
-    ClientConfig::builder_with_provider(tls::provider())
+    ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()
@@ -324,6 +324,6 @@ impl ServerCertVerifier for Gullible {
         Ok(HandshakeSignatureValid::assertion())
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        tls::provider().signature_verification_algorithms.supported_schemes()
+        provider().signature_verification_algorithms.supported_schemes()
     }
 }

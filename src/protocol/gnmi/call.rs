@@ -197,7 +197,9 @@ impl Drop for Open {
 /// What a client is told whose call the gateway ends.
 pub(super) fn stopped(outcome: Outcome, contact: &str) -> Refused {
     let code = match outcome {
-        Outcome::Expired | Outcome::Locked | Outcome::PolicyDenies | Outcome::Revoked => Code::PermissionDenied,
+        Outcome::Expired | Outcome::Locked | Outcome::PolicyDenies | Outcome::Revoked | Outcome::Untrusted => {
+            Code::PermissionDenied
+        }
         Outcome::ProtocolError => Code::Internal,
         Outcome::Aborted
         | Outcome::ClientClosed
