@@ -13,7 +13,7 @@ export SALLYPORT_TEST_REQUIRE_ALL := 1
 export CARGO_INCREMENTAL := 0
 endif
 
-.PHONY: help build demo test test-setup check fuzz bench clean
+.PHONY: help build demo test test-setup check fuzz bench bench-smoke clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -40,8 +40,11 @@ check: ## what a reviewer should not have to say: format, lints, dependencies, l
 fuzz: ## libFuzzer on every decoder, FUZZ_SECONDS (60) each; needs nightly Rust, cargo-fuzz and a C++ compiler
 	scripts/fuzz.sh
 
-bench: ## the benches (release build); see docs/performance.md
+bench: ## the benches (release build, under five minutes); see docs/performance.md
 	$(CARGO) bench --locked
+
+bench-smoke: ## whether the benches still run: each once, small, unoptimised
+	$(CARGO) test --locked --benches
 
 clean: ## everything that was built, and the demo
 	$(CARGO) clean

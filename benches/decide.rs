@@ -1,4 +1,5 @@
-//! What a decision costs: steady state, the first of its class, and loading a set, at 100 to 100,000 rules.
+//! What a decision costs at 100 to 100,000 rules: steady state, the first of its class, and loading the set; beside casbin alone, which scans the same
+//! rows for the same requests.
 
 #![expect(
     clippy::expect_used,
@@ -11,9 +12,14 @@ use std::fs;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use casbin::function_map::{OperatorFunction, dynamic_to_str};
+use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter, Model};
 use sallyport::domain::{Action, Assurance, Door, Effect, Identity, Request, Timestamp, Verb};
 use sallyport::policy::{ElementTags, PolicySet};
+
+mod support;
+
+use support::{Taken, amount, percentiles, row};
 
 const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 const USERS: usize = 1_000;
@@ -24,6 +30,7 @@ const ROWS_OF_A_ROLE: usize = 10;
 /// A carrier's policy: a thousand people in three levels of roles, each role with ten rows over fifty groups of elements, four kinds of action,
 /// one row in fifty a deny, some obligations.
 struct World {
+    rows: String,
     dir: tempfile::TempDir,
     elements: Vec<ElementTags>,
     requests: Vec<Request>,
@@ -53,7 +60,7 @@ fn world(rules: usize) -> World {
         ));
     }
     let dir = tempfile::tempdir().expect("a folder");
-    fs::write(dir.path().join("policy.csv"), rows).expect("a file");
+    fs::write(dir.path().join("policy.csv"), &rows).expect("a file");
     fs::write(dir.path().join("model.conf"), include_str!("../policies/model.conf")).expect("a file");
     let elements = (0..ELEMENTS).map(|element| ElementTags {
         name: format!("e{element}").parse().expect("a name"),
@@ -63,7 +70,12 @@ fn world(rules: usize) -> World {
             format!("vendor/v{}", element % 4),
         ],
     });
-    World { dir, elements: elements.collect(), requests: (0..2_048).map(|seed| request(seed, roles, rules)).collect() }
+    World {
+        rows,
+        dir,
+        elements: elements.collect(),
+        requests: (0..2_048).map(|seed| request(seed, roles, rules)).collect(),
+    }
 }
 
 fn kind(step: usize, rule: usize) -> (&'static str, String) {
@@ -103,75 +115,71 @@ fn load(world: &World) -> PolicySet {
     PolicySet::load(world.dir.path(), &world.elements).unwrap_or_else(|problems| panic!("{}", problems[0]))
 }
 
-fn decide(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("decide");
-    for rules in SIZES {
+/// casbin as its documentation has it: every row in its memory, the model of this repository, and matchers that do what the names say and no more.
+fn casbin_alone(world: &World) -> Enforcer {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let mut model = runtime.block_on(DefaultModel::from_str(include_str!("../policies/model.conf"))).expect("a model");
+    for line in world.rows.lines() {
+        let mut fields = line.split(", ").map(str::to_owned);
+        let kind = fields.next().expect("a kind");
+        model.add_policy(&kind[..1], &kind, fields.collect());
+    }
+    let mut enforcer = runtime.block_on(Enforcer::new_raw(model, MemoryAdapter::default())).expect("an enforcer");
+    enforcer.add_function(
+        "verb_is",
+        OperatorFunction::Arg2(|verb, row| (dynamic_to_str(&verb) == dynamic_to_str(&row)).into()),
+    );
+    enforcer.add_function("account_is", OperatorFunction::Arg3(|_, row, _| (dynamic_to_str(&row) == "*").into()));
+    enforcer.add_function(
+        "object_is",
+        OperatorFunction::Arg4(|_, object, row, _| same(&dynamic_to_str(&object), &dynamic_to_str(&row)).into()),
+    );
+    enforcer.build_role_links().expect("links");
+    enforcer
+}
+
+/// Whether a command or path is the row's, in which one `*` stands for anything.
+fn same(asked: &str, row: &str) -> bool {
+    row.split_once('*').map_or(asked == row, |(before, after)| asked.starts_with(before) && asked.ends_with(after))
+}
+
+fn ask(casbin: &Enforcer, request: &Request) -> bool {
+    let (who, element) = (format!("user:{}", request.who.name()), format!("element:{}", request.element));
+    let action = &request.action;
+    casbin
+        .enforce((who, element, request.account.as_str(), action.verb.as_str(), action.object.as_str()))
+        .expect("an answer")
+}
+
+fn main() {
+    for rules in SIZES.into_iter().take(amount(SIZES.len(), 2)) {
         let world = world(rules);
+        let loaded = Taken::by(amount(5, 1), |_| drop(black_box(load(&world))));
         let set = load(&world);
         let allowed = world.requests.iter().filter(|r| set.decide(r).effect == Effect::Allow).count();
-        eprintln!(
-            "{rules} rules: {allowed} of {} allowed, {} disagreements",
-            world.requests.len(),
-            set.engine_disagreements()
+        assert_eq!(set.engine_disagreements(), 0);
+        row(&format!("{rules} rules"), &format!("{allowed} of {} requests allowed", world.requests.len()));
+        percentiles("  load and compile the set", &loaded);
+        let asked = &world.requests;
+        let steady = Taken::by(amount(200_000, 100), |n| drop(black_box(set.decide(&asked[n % asked.len()]))));
+        percentiles("  decide, steady", &steady);
+        let fresh = load(&world);
+        let first: Vec<Duration> = asked.iter().map(|request| first_of_its_class(&fresh, request)).collect();
+        percentiles(
+            "  decide, first of its class",
+            &Taken::of(first.into_iter().filter(|t| *t > Duration::from_micros(8)).collect()),
         );
-        percentiles(&world, &set, rules);
-        let mut next = (0..world.requests.len()).cycle();
-        group.bench_function(BenchmarkId::new("steady", rules), |bencher| {
-            bencher.iter(|| black_box(set.decide(&world.requests[next.next().unwrap_or(0)])));
+        let alone = casbin_alone(&world);
+        let casbin = Taken::by(amount((2_000_000 / rules).clamp(20, 2_000), 2), |n| {
+            black_box(ask(&alone, &asked[n % asked.len()]));
         });
-    }
-    group.finish();
-}
-
-/// One decision at a time, clock included, because criterion gives means and the goal is a percentile.
-fn percentiles(world: &World, set: &PolicySet, rules: usize) {
-    let mut taken: Vec<Duration> = world
-        .requests
-        .iter()
-        .cycle()
-        .take(200_000)
-        .map(|request| {
-            let start = Instant::now();
-            black_box(set.decide(request));
-            start.elapsed()
-        })
-        .collect();
-    taken.sort_unstable();
-    eprintln!("{rules} rules, steady: p50 {:?}, p99 {:?}", taken[taken.len() / 2], taken[taken.len() * 99 / 100]);
-    let fresh = load(world);
-    let mut first: Vec<Duration> = world
-        .requests
-        .iter()
-        .map(|request| {
-            let start = Instant::now();
-            black_box(fresh.decide(request));
-            start.elapsed()
-        })
-        .filter(|taken| *taken > Duration::from_micros(8))
-        .collect();
-    first.sort_unstable();
-    if let Some(middle) = first.get(first.len() / 2) {
-        eprintln!(
-            "{rules} rules, first of its class ({} classes): p50 {middle:?}, p99 {:?}",
-            first.len(),
-            first[first.len() * 99 / 100]
-        );
+        percentiles("  casbin alone", &casbin);
+        row("  casbin alone, for each of ours", &format!("{:.0}", casbin.p50.as_secs_f64() / steady.p50.as_secs_f64()));
     }
 }
 
-fn loading(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("load");
-    group.sample_size(10);
-    for rules in SIZES {
-        let world = world(rules);
-        group.bench_function(BenchmarkId::new("set", rules), |bencher| bencher.iter(|| black_box(load(&world))));
-    }
-    group.finish();
+fn first_of_its_class(fresh: &PolicySet, request: &Request) -> Duration {
+    let begun = Instant::now();
+    drop(black_box(fresh.decide(request)));
+    begun.elapsed()
 }
-
-criterion_group! {
-    name = benches;
-    config = Criterion::default().measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1));
-    targets = decide, loading
-}
-criterion_main!(benches);

@@ -1,17 +1,18 @@
-//! What recording costs: terminal output in bulk, content that does not pack, and keystrokes.
+//! What recording costs: terminal output, content that does not pack, keystrokes; beside `zstd -1` and SHA-256 of the same bytes, and at ten times
+//! the length.
 
-use std::time::Duration;
+mod support;
+
+use std::time::{Duration, Instant};
 
 use base64::Engine;
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use sallyport::audit::Signer;
 use sallyport::domain::{
     Account, Action, Assurance, DecisionFacts, Door, Effect, ElementName, Identity, Outcome, Reason, RequestFacts,
     Revision, SessionFacts, SessionId, Timestamp, Verb,
 };
 use sallyport::recording::{Config, Frame, Recorder, Store, Stream};
-
-const BULK: usize = 16 * 1024 * 1024;
+use support::{Taken, amount, cpu, per_gib, percentiles, row};
 
 fn facts(n: u64) -> SessionFacts {
     let opened_at = Timestamp::from_secs(1_800_000_000);
@@ -47,65 +48,88 @@ fn facts(n: u64) -> SessionFacts {
     }
 }
 
-fn record(recorder: &Recorder, content: &[u8], piece: usize) {
+/// Records `content` in pieces: what each took.
+fn record(recorder: &Recorder, content: &[u8], piece: usize) -> Vec<Duration> {
+    let at = Timestamp::from_secs(1_800_000_001);
+    let write = |data: &[u8]| {
+        let begun = Instant::now();
+        recorder.write(at, &Frame::Data { channel: 0, stream: Stream::Output, data }).expect("a good disk");
+        begun.elapsed()
+    };
+    content.chunks(piece).map(write).collect()
+}
+
+/// What cannot be done without: the same pieces through zstd at its fastest level, and SHA-256 of what comes of it.
+fn pack_and_digest(content: &[u8], piece: usize) {
+    let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    let mut packer = zstd::bulk::Compressor::new(1).expect("zstd");
     for data in content.chunks(piece) {
-        recorder
-            .write(Timestamp::from_secs(1_800_000_001), &Frame::Data { channel: 0, stream: Stream::Output, data })
-            .expect("a good disk");
+        digest.update(&packer.compress(data).expect("memory"));
+    }
+    std::hint::black_box(digest.finish());
+}
+
+struct Bench {
+    store: Store,
+    made: u64,
+}
+
+impl Bench {
+    fn fresh(&mut self) -> Recorder {
+        self.made += 1;
+        self.store.create(&facts(self.made)).expect("a recording")
+    }
+
+    /// One kind of content in pieces of one size, `times` over in one recording; gives the processor seconds for each GiB.
+    fn measure(&mut self, name: &str, content: &[u8], piece: usize, times: usize) -> f64 {
+        let bytes = (content.len() * times) as u64;
+        let recorder = self.fresh();
+        let begun = cpu();
+        let each: Vec<_> = (0..times).flat_map(|_| record(&recorder, content, piece)).collect();
+        let sealed = recorder.seal(Timestamp::from_secs(1_800_000_002), Outcome::ClientClosed).expect("a seal");
+        let spent = per_gib(cpu() - begun, bytes);
+        let begun = cpu();
+        (0..times).for_each(|_| pack_and_digest(content, piece));
+        let least = per_gib(cpu() - begun, bytes);
+        let what = format!("{name} by {} KiB, {} MiB", piece >> 10, bytes >> 20);
+        row(
+            &what,
+            &format!(
+                "{spent:.2} CPU s/GiB; zstd -1 and SHA-256 {least:.2}; {:.3} stored for each byte",
+                sealed.bytes as f64 / bytes as f64
+            ),
+        );
+        percentiles("  one piece", &Taken::of(each));
+        spent
     }
 }
 
-fn bench(c: &mut Criterion) {
+fn main() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let signer = Signer::open_or_create(&dir.path().join("key.pem")).expect("a key");
     let config = Config {
         dir: dir.path().join("recordings"),
-        sync_interval: Duration::from_millis(200),
-        sync_timeout: Duration::from_secs(5),
-        mark_interval: Duration::from_secs(5),
+        sync_interval: Duration::from_millis(100),
+        sync_timeout: Duration::from_secs(60),
+        mark_interval: sallyport::recording::MARK_INTERVAL,
         bytes_max: u64::MAX,
         free_bytes_min: 0,
     };
-    let store = Store::open(config, signer).expect("a store");
-    let mut noise = vec![0; BULK];
+    let mut bench = Bench { store: Store::open(config, signer).expect("a store"), made: 0 };
+    let bulk = amount(64 << 20, 256 << 10);
+    let mut noise = vec![0; bulk];
     aws_lc_rs::rand::fill(&mut noise).expect("random bytes");
-    let base64 = base64::engine::general_purpose::STANDARD.encode(&noise[..BULK / 4 * 3]).into_bytes();
-    let table: Vec<u8> = b"GigabitEthernet0/0/1   192.0.2.14      YES NVRAM  up                    up\r\n"
-        .iter()
-        .copied()
-        .cycle()
-        .take(BULK)
-        .collect();
+    let base64 = base64::engine::general_purpose::STANDARD.encode(&noise[..bulk / 4 * 3]).into_bytes();
+    let line = b"GigabitEthernet0/0/1   192.0.2.14      YES NVRAM  up                    up\r\n";
+    let table: Vec<u8> = line.iter().copied().cycle().take(bulk).collect();
 
-    let mut n = 0;
-    let mut fresh = || {
-        n += 1;
-        store.create(&facts(n)).expect("a recording")
-    };
     for (name, content) in [("base64", &base64), ("table", &table), ("noise", &noise)] {
-        let recorder = fresh();
-        record(&recorder, content, 32 * 1024);
-        let sealed = recorder.seal(Timestamp::from_secs(1_800_000_002), Outcome::ClientClosed).expect("a seal");
-        println!("{name}: {:.3} bytes stored for each", sealed.bytes as f64 / content.len() as f64);
+        for piece in [4 << 10, 32 << 10] {
+            bench.measure(name, content, piece, 1);
+        }
     }
-    let mut group = c.benchmark_group("recorder");
-    group.sample_size(10);
-    for (name, content, piece) in [
-        ("base64 by 32 KiB", &base64, 32 * 1024),
-        ("base64 by 4 KiB", &base64, 4096),
-        ("table by 4 KiB", &table, 4096),
-        ("noise by 32 KiB", &noise, 32 * 1024),
-    ] {
-        group.throughput(Throughput::Bytes(content.len() as u64));
-        group.bench_function(name, |b| {
-            b.iter_batched(&mut fresh, |recorder| record(&recorder, content, piece), BatchSize::PerIteration)
-        });
-    }
-    group.throughput(Throughput::Elements(1));
-    let recorder = fresh();
-    group.bench_function("one keystroke", |b| b.iter(|| record(&recorder, b"x", 1)));
-    group.finish();
+    let (short, long) = (bench.measure("base64", &base64, 32 << 10, 1), bench.measure("base64", &base64, 32 << 10, 10));
+    row("ten times the length, for each byte", &format!("{:.2} times the cost", long / short));
+    let recorder = bench.fresh();
+    percentiles("one keystroke", &Taken::of(record(&recorder, &noise[..bulk.min(20_000)], 1)));
 }
-
-criterion_group!(benches, bench);
-criterion_main!(benches);
