@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clients::proxy_to;
 use crate::harness::client::{Live, MINUTE, Ran, Ssh, digest, run};
@@ -55,7 +55,12 @@ fn a_terminal_under_a_transfer_edits_nothing() {
 #[test]
 fn silent_clients_of_one_source_keep_nobody_out() {
     need!("sshd", "python3");
-    let lab = lab_with(|site| site.configure("limits", "handshakes_max", 16));
+    // Whoever had to wait for a place of theirs would wait for two minutes.
+    let lab = lab_with(|site| {
+        site.configure("limits", "handshakes_max", 16);
+        site.configure("limits", "handshake_timeout_ms", 120_000);
+        site.configure("limits", "login_grace_ms", 600_000);
+    });
     for port in [lab.gateway.ssh, lab.gateway.mtls] {
         let mut silent = Command::new("python3");
         silent.arg(data("silent.py")).arg(port.to_string()).arg("100");
@@ -64,8 +69,7 @@ fn silent_clients_of_one_source_keep_nobody_out() {
         for door in [lab.pair.gateway.clone(), lab.gateway.ssh_door("ada", "linux-1", true)] {
             let begun = Instant::now();
             door.run(&["true"]).ok();
-            // Handshakes end after 10 seconds, logins after 20: nobody waited for a place.
-            assert!(begun.elapsed() < Duration::from_secs(8), "it took {:?}", begun.elapsed());
+            assert!(begun.elapsed() < MINUTE, "it waited for a place: {:?}", begun.elapsed());
         }
         assert!(silent.running(), "they were there all the time");
     }

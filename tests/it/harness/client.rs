@@ -232,6 +232,20 @@ impl Live {
     /// Starts `ssh OPTIONS HOST COMMAND` and waits until its output holds `greeting`.
     #[track_caller]
     pub fn start(ssh: &Ssh, dir: &Path, name: &str, options: &[&str], command: &str, greeting: &str) -> Self {
+        Self::try_start(ssh, dir, name, options, command, greeting)
+            .unwrap_or_else(|| panic!("`{name}` ended before it said `{greeting}`; see what it told"))
+    }
+
+    /// The same; nothing when it ends before.
+    #[track_caller]
+    pub fn try_start(
+        ssh: &Ssh,
+        dir: &Path,
+        name: &str,
+        options: &[&str],
+        command: &str,
+        greeting: &str,
+    ) -> Option<Self> {
         let mut client = ssh.command("ssh");
         client.args(options).arg(&ssh.host).arg(command);
         Self::of(client, dir, name, greeting)
@@ -241,8 +255,16 @@ impl Live {
     #[track_caller]
     pub fn of(mut client: Command, dir: &Path, name: &str, greeting: &str) -> Self {
         let mut process = super::process::Process::start(dir, name, &mut client);
-        process.tells(greeting, super::SOON, |out| out.contains(greeting).then_some(()));
-        Self { process }
+        let greeted = wait_for(&format!("`{name}` says `{greeting}`, or ends"), MINUTE, || {
+            // In this order: what it said before it ended counts.
+            let running = process.running();
+            let greeted = process.out().contains(greeting);
+            (greeted || !running).then_some(greeted)
+        });
+        if !greeted {
+            eprintln!("{name} told:\n{}", process.all());
+        }
+        greeted.then_some(Self { process })
     }
 
     /// How long it took to end, from now on.

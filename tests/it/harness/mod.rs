@@ -11,9 +11,12 @@ pub mod netconf;
 pub mod pki;
 pub mod process;
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// Ends the test early, loudly, when a program it drives is missing. See [`lacking`] for what can be named.
@@ -112,10 +115,27 @@ pub fn scratch() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("sp-").tempdir_in("/tmp").expect("a temporary folder")
 }
 
-/// A port of loopback that is free now. For programs that cannot listen on port 0.
+/// A port of loopback that is free and stays so: for programs that cannot listen on port 0.
+///
+/// It is below those that the system gives to whoever asks for any, and it is kept, by a lock on a file, from every other test that asks here, in
+/// this process and in others.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
-    listener.local_addr().expect("bound").port()
+    static KEPT: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 10_240;
+    const COUNT: u16 = 20_000;
+    let dir = std::env::temp_dir().join(format!("sp-ports-{}", account_id()));
+    std::fs::create_dir_all(&dir).expect("a folder");
+    let begin = u16::try_from(std::process::id() % u32::from(COUNT)).expect("a remainder");
+    for _ in 0..COUNT {
+        let port = FIRST + (begin + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
+        let Ok(file) = File::create(dir.join(port.to_string())) else { continue };
+        if file.try_lock().is_ok() && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            KEPT.lock().expect("no test panics here").push(file);
+            return port;
+        }
+    }
+    panic!("no free port of loopback");
 }
 
 /// Runs a program that must succeed and gives its standard output.
