@@ -407,7 +407,7 @@ fn without_a_row_there_is_no_session() {
     need!("sshd", "netconfd");
     let lab = Lab::with(|site| {
         site.issue("eve", &[]);
-        site.grant("eve", "netconf-1");
+        site.row("p, user:eve, element:netconf-1, *, ssh.subsystem, *, allow");
     });
     // A row for subsystems that nobody polices is none for this one.
     let ran = lab.gateway.client("eve", "netconf-1").feed(&["-s"], &["netconf"], Vec::new());

@@ -121,7 +121,9 @@ fn the_log_is_followed() {
     let tail = lab.site.as_ada(&["audit", "tail", "-n", "2"]).ok().text();
     let told: Vec<&str> = tail.lines().collect();
     assert_eq!(told.len(), 2, "{tail}");
-    assert!(told[1].trim_start().starts_with(&format!("{} ", all - 1)), "{tail}");
+    // Reading the log is on it too.
+    let last = told[1].split_whitespace().next().and_then(|seq| seq.parse::<usize>().ok()).expect("a position");
+    assert!(last >= all && told[1].contains("state-read"), "{all}: {tail}");
     let json = lab.site.as_ada(&["audit", "tail", "-n", "3", "--json"]).ok().text();
     let seqs: Vec<u64> = json
         .lines()
@@ -132,7 +134,7 @@ fn the_log_is_followed() {
     let mut follow = reading(&lab.site, "follow", &["audit", "tail", "-n", "1", "--follow"]);
     follow.tells("the last entry", SOON, |out| (out.lines().count() == 1).then_some(()));
     lab.pair.gateway.run(&["true"]).ok();
-    follow.tells("what comes", SOON, |out| (out.matches("session-closed").count() == 2).then_some(()));
+    follow.tells("what comes", SOON, |out| (out.contains("session-closed")).then_some(()));
     assert!(follow.out().contains("session-opened"), "{}", follow.out());
 }
 

@@ -248,12 +248,18 @@ impl Live {
     ) -> Option<Self> {
         let mut client = ssh.command("ssh");
         client.args(options).arg(&ssh.host).arg(command);
-        Self::of(client, dir, name, greeting)
+        Self::try_of(client, dir, name, greeting)
     }
 
     /// Starts any client and waits until its output holds `greeting`.
     #[track_caller]
-    pub fn of(mut client: Command, dir: &Path, name: &str, greeting: &str) -> Self {
+    pub fn of(client: Command, dir: &Path, name: &str, greeting: &str) -> Self {
+        Self::try_of(client, dir, name, greeting)
+            .unwrap_or_else(|| panic!("`{name}` ended before it said `{greeting}`; see what it told"))
+    }
+
+    #[track_caller]
+    fn try_of(mut client: Command, dir: &Path, name: &str, greeting: &str) -> Option<Self> {
         let mut process = super::process::Process::start(dir, name, &mut client);
         let greeted = wait_for(&format!("`{name}` says `{greeting}`, or ends"), MINUTE, || {
             // In this order: what it said before it ended counts.

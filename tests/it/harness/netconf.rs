@@ -25,7 +25,8 @@ impl Netconfd {
         fs::create_dir_all(dir).expect("a folder");
         let socket = dir.join("ncx.sock");
         let mut command = Command::new(find("netconfd").expect("the test asked for it"));
-        command.env("HOME", dir).args([
+        // It writes a backup of its configuration where it runs.
+        command.current_dir(dir).env("HOME", dir).args([
             "--module=ietf-system",
             "--module=helloworld",
             "--no-startup",
