@@ -67,7 +67,13 @@ impl Demo {
 
 /// What `make demo` gives to the program.
 fn make_demo() -> Vec<String> {
-    let make = must(Command::new("make").args(["-n", "demo"]).current_dir(env!("CARGO_MANIFEST_DIR")));
+    let mut make = Command::new("make");
+    make.args(["--no-print-directory", "-n", "demo"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    // As a person types it, also where the tests themselves were begun by make.
+    for inherited in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"] {
+        make.env_remove(inherited);
+    }
+    let make = must(&mut make);
     let line = make.lines().last().expect("a command").to_owned();
     let (program, arguments) = line.split_once(' ').expect("arguments");
     assert!(program.ends_with("release/sallyport"), "{line}");
