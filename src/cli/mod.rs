@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod build_facts;
 mod ca;
 mod check;
 mod clock;
@@ -24,32 +25,29 @@ mod verify;
 mod watch;
 mod whoami;
 
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::domain::plain::escaped;
+use build_facts::{BuildFacts, LONG_VERSION, VERSION};
 
 pub use exit::{Exit, Failure};
 
 /// The one door to a carrier's core network elements
 ///
 /// Sallyport admits people and devices by mutual TLS, decides every action by policy, reaches the element as them, and records what was done
-/// so that an auditor can replay and prove it.
+/// so that an auditor can replay and prove it. `--version` tells how this program was built, `--version --json` the same for scripts.
 ///
 /// Exit codes: 0 done, 1 the thing asked about failed, 2 usage or configuration, 3 denied by policy, 4 could not reach.
 #[derive(Debug, Parser)]
-#[command(name = "sallyport", version, long_version = LONG_VERSION, propagate_version = true)]
+#[command(name = "sallyport", version = VERSION, long_version = LONG_VERSION, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-/// Build facts for `--version`.
-const LONG_VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    "\nTLS and signatures: rustls and aws-lc-rs\nSSH: russh\npolicy: casbin\nunsafe code: forbidden"
-);
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -74,6 +72,9 @@ enum Command {
 /// Runs the program.
 #[expect(clippy::print_stderr, reason = "this is where commands say what went wrong")]
 pub fn run() -> ExitCode {
+    if asks_for_facts(std::env::args_os().skip(1)) {
+        return print_facts();
+    }
     let result = match Cli::parse().command {
         Command::Audit(args) => audit::run(args),
         Command::Check(args) => check::run(args),
@@ -98,5 +99,20 @@ pub fn run() -> ExitCode {
             eprintln!("sallyport: {}", escaped(&failure.text));
             failure.exit.into()
         }
+    }
+}
+
+/// Whether somebody asks for `--version --json`, which clap answers as `--version`.
+fn asks_for_facts(arguments: impl Iterator<Item = OsString>) -> bool {
+    let all: Vec<_> = arguments.collect();
+    let of = |names: &[&str]| all.iter().any(|a| names.iter().any(|name| a == name));
+    all.len() == 2 && of(&["--version", "-V"]) && of(&["--json"])
+}
+
+fn print_facts() -> ExitCode {
+    let written = serde_json::to_writer(std::io::stdout(), &BuildFacts::own()).map_err(std::io::Error::from);
+    match written.and_then(|()| writeln!(std::io::stdout())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => Exit::Failed.into(),
     }
 }

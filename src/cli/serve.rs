@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::build_facts::{BuildFacts, VERSION};
 use super::foundation::{self, Foundation};
 use super::{Exit, Failure};
 use crate::access::{self, Access, Addresses, Limits, Metrics, Parts, Protocol, clock};
@@ -34,6 +35,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let config = load(&args.config)?;
     telemetry::init();
+    BuildFacts::own().log();
     let runtime = runtime()?;
     let ran = runtime.block_on(async {
         let mut gateway = start(config).await?;
@@ -171,7 +173,7 @@ fn assemble(config: Config) -> Result<Arc<Access>, Failure> {
 /// Seals what an earlier process left, and notes the start.
 async fn recover(access: &Arc<Access>) {
     let revision = access.rules().current().policy.revision().clone();
-    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let version = VERSION.to_owned();
     access.report(clock::now(), Event::GatewayStarted { version, name: access.name().to_owned(), revision }).await;
     // What was locked or unlocked while no gateway ran.
     access.audit_locks().await;

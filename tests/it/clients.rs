@@ -346,9 +346,3 @@ fn connect_says_what_is_wrong() {
     assert_eq!(nobody.code(), 2, "{}", nobody.errors());
     assert!(nobody.errors().contains("/nonexistent"), "{}", nobody.errors());
 }
-
-#[test]
-fn the_version_tells_how_it_was_built() {
-    let text = must(Command::new(SALLYPORT).arg("--version"));
-    assert!(text.contains(env!("CARGO_PKG_VERSION")), "{text}");
-}

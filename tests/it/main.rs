@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod build_facts;
 mod clients;
 mod commands;
 mod demo;
