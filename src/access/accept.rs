@@ -13,7 +13,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::server::Acceptor;
 
 use super::protocol::{Client, Entry, Protocol, Spoken};
-use super::{Access, Doors, clock, proxy};
+use super::{Access, Doors, Place, clock, proxy};
 use crate::domain::{Door, ElementName, Event, RefusalStage};
 use crate::element::ReadAhead;
 use crate::identity::tls::{self, Refused};
@@ -156,7 +156,7 @@ impl Entrance {
     async fn client(&self, stream: TcpStream, peer: SocketAddr, way: Way) {
         let (access, door) = (&self.access, way.door());
         access.metrics().connections.with_label_values(&[door.as_str()]).inc();
-        let mut source = peer;
+        let mut source = proxy::canonical(peer);
         if let Err(away) = self.admit(stream, &mut source, way).await {
             access.metrics().refusals.with_label_values(&[stage_name(away.stage)]).inc();
             let TurnedAway { stage, identity, reason } = away;
@@ -190,7 +190,7 @@ impl Entrance {
         let stream = ReadAhead::new(stream);
         match way {
             Way::Mtls | Way::Netconf => {
-                let (client, protocol) = self.handshake(stream, *source, deadline, way).await?;
+                let (client, protocol, _place) = self.handshake(stream, *source, deadline, way).await?;
                 protocol.serve(access.clone(), client).await;
             }
             Way::Ssh => {
@@ -213,7 +213,7 @@ impl Entrance {
         source: SocketAddr,
         deadline: tokio::time::Instant,
         way: Way,
-    ) -> Result<(Client, &'static dyn Protocol), TurnedAway> {
+    ) -> Result<(Client, &'static dyn Protocol, Place), TurnedAway> {
         let access = &self.access;
         let away = |reason: String| TurnedAway { stage: RefusalStage::Tls, identity: None, reason };
         let handshake = async {
@@ -247,6 +247,7 @@ impl Entrance {
             identity: Some(verified.identity().to_string()),
             reason,
         };
+        let place = access.place_for(&verified).map_err(|why| away(why.to_owned()))?;
         let Some(element) = connection.server_name().and_then(|sni| self.element_of(sni)) else {
             return Err(away(format!("no element was named; send `<element>.{}` by SNI", access.domain())));
         };
@@ -262,7 +263,7 @@ impl Entrance {
             ));
         };
         let entry = Entry::Identified { verified: Arc::new(verified), element, alpn };
-        Ok((Client { stream: Box::new(stream), entry }, protocol))
+        Ok((Client { stream: Box::new(stream), entry }, protocol, place))
     }
 
     fn element_of(&self, sni: &str) -> Option<ElementName> {

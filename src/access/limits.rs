@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{NetconfDoor, NetconfLimits};
+use super::{Access, NetconfDoor, NetconfLimits};
 use crate::domain::{Door, ElementName, Identity};
+use crate::identity::Verified;
 
 /// Where clients come in.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +46,10 @@ pub struct Limits {
     pub channels_per_connection_max: usize,
     /// Bytes from the client that wait for the element, for each channel, before the client's window is closed.
     pub queue_bytes_max: usize,
+    /// The same, of all channels of one connection together.
+    pub queue_bytes_per_connection_max: usize,
+    /// The same, of all connections together.
+    pub queue_bytes_total_max: usize,
     /// The window given to the client on each channel.
     pub window_bytes: u32,
     /// Content of each stream of a command without a terminal that is kept; beyond it only length and digest are.
@@ -57,6 +62,8 @@ pub struct Limits {
     pub answer_timeout: Duration,
     /// A session in which nothing moves for this long ends.
     pub idle_timeout: Duration,
+    /// A connection without a session, in which nothing goes on for this long, ends.
+    pub unused_timeout: Duration,
     /// How often a silent client is asked whether it is still there.
     pub keepalive_interval: Duration,
     /// How long sessions may go on after the gateway was asked to stop.
@@ -83,12 +90,15 @@ impl Default for Limits {
             login_attempts_max: 6,
             channels_per_connection_max: 256,
             queue_bytes_max: 1 << 20,
+            queue_bytes_per_connection_max: 64 << 20,
+            queue_bytes_total_max: 1 << 30,
             window_bytes: 2 << 20,
             bulk_kept_bytes_max: 1 << 20,
             recording_bytes_max: 4 << 30,
             exec_input_kept: false,
             answer_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(1_800),
+            unused_timeout: Duration::from_secs(600),
             keepalive_interval: Duration::from_secs(60),
             drain_grace: Duration::from_secs(10),
             http: HttpLimits::default(),
@@ -213,12 +223,27 @@ impl Counters {
         self.sources.take(&network_of(source), limits.connections_per_source_max)
     }
 
-    pub(super) fn identity(&self, identity: &Identity, limits: &Limits) -> Option<Counted<Identity>> {
-        self.identities.take(identity, limits.connections_per_identity_max)
-    }
-
     pub(super) fn element(&self, element: &ElementName, max: usize) -> Option<Counted<ElementName>> {
         self.elements.take(element, max)
+    }
+}
+
+/// One connection of an identity; it counts from when the identity is known until this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _counted: Counted<Identity>,
+}
+
+impl Access {
+    /// A place for one more connection of `who`.
+    ///
+    /// # Errors
+    /// It has as many as it may; this says so, for the log.
+    pub fn place_for(&self, who: &Verified) -> Result<Place, &'static str> {
+        let counted = self.counters.identities.take(who.identity(), self.limits().connections_per_identity_max);
+        let counted = counted
+            .ok_or("the identity has too many connections; limits.connections_per_identity_max allows no more")?;
+        Ok(Place { _counted: counted })
     }
 }
 

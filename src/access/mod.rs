@@ -7,6 +7,7 @@
 //! [`Access`] is not a bag: protocols see [`Visit`], [`Grant`] and [`Session`]; its parts stay private.
 
 mod accept;
+mod backlog;
 pub mod clock;
 mod engine;
 #[cfg(test)]
@@ -51,7 +52,8 @@ pub use crate::identity::Verified;
 pub use crate::identity::issue::Minted;
 pub use crate::policy::{Outline, Portion};
 pub use accept::{Addresses, bind, serve};
-pub use limits::{Doors, HttpLimits, Limits};
+pub use backlog::{Backlog, Fill, Promise};
+pub use limits::{Doors, HttpLimits, Limits, Place};
 pub use live::{Live, LiveSession};
 pub use metrics::Metrics;
 pub use netconf_door::{AccountRule, NetconfDoor};
@@ -98,6 +100,7 @@ pub struct Parts {
 pub struct Access {
     parts: Parts,
     counters: limits::Counters,
+    backlogs: Arc<backlog::Backlogs>,
     live: Live,
     tasks: TaskTracker,
     draining: CancellationToken,
@@ -117,12 +120,18 @@ const DISK_AT_ONCE: usize = 16;
 /// A slot for a client that is not identified yet, given back on drop.
 #[derive(Debug)]
 pub struct Slot<'a> {
-    counted: Option<limits::Counted<(Door, IpAddr)>>,
-    freed: &'a tokio::sync::Notify,
     _permit: tokio::sync::SemaphorePermit<'a>,
+    _turn: Turn<'a>,
 }
 
-impl Drop for Slot<'_> {
+/// One of those that a source may have, waiting for its permit or with it. Whenever it ends, those who wait for it are woken.
+#[derive(Debug)]
+struct Turn<'a> {
+    counted: Option<limits::Counted<(Door, IpAddr)>>,
+    freed: &'a tokio::sync::Notify,
+}
+
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         drop(self.counted.take());
         self.freed.notify_waiters();
@@ -134,6 +143,7 @@ impl Access {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             slot_freed: tokio::sync::Notify::new(),
+            backlogs: backlog::Backlogs::new(&parts.limits),
             handshakes: [(); 2].map(|()| Semaphore::new(parts.limits.handshakes_max)),
             disk: Semaphore::new(DISK_AT_ONCE),
             pace: pace::Pace::default(),
@@ -214,17 +224,23 @@ impl Access {
     /// # Errors
     /// The gateway ends.
     pub async fn handshake_slot(&self, door: Door, source: IpAddr) -> Result<Slot<'_>, String> {
-        let counted = loop {
+        let turn = loop {
+            // Made before the count is looked at: what is freed from here on wakes it.
             let freed = self.slot_freed.notified();
             if let Some(counted) = self.counters.stranger(door, source, &self.parts.limits) {
-                break counted;
+                break Turn { counted: Some(counted), freed: &self.slot_freed };
             }
             freed.await;
         };
         let [mtls, ssh] = &self.handshakes;
         let slots = if door == Door::Mtls { mtls } else { ssh };
         let permit = slots.acquire().await.map_err(|e| e.to_string())?;
-        Ok(Slot { counted: Some(counted), freed: &self.slot_freed, _permit: permit })
+        Ok(Slot { _permit: permit, _turn: turn })
+    }
+
+    /// What clients sent and elements have not taken yet, for a connection that begins.
+    pub fn backlog(&self) -> Arc<Backlog> {
+        self.backlogs.open(&self.parts.limits)
     }
 
     /// Tasks that must end before the gateway does.
@@ -293,3 +309,6 @@ impl Access {
         self.parts.log.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,13 @@ pub(super) async fn read_source<R: AsyncRead + Unpin>(stream: &mut R, peer: Sock
     } else {
         return Err(bad("no PROXY header"));
     }
-    source_of(&header, peer)
+    source_of(&header, peer).map(canonical)
+}
+
+/// An address of IPv4 in the form of IPv6 (`::ffff:198.51.100.7`) is that of IPv4: whatever is said of a source, in a limit, a certificate or a
+/// policy, is said of that.
+pub(super) fn canonical(source: SocketAddr) -> SocketAddr {
+    SocketAddr::new(source.ip().to_canonical(), source.port())
 }
 
 fn source_of(header: &[u8], peer: SocketAddr) -> io::Result<SocketAddr> {
@@ -88,10 +94,20 @@ mod tests {
             (Some("198.51.100.7:4711".into()), 9)
         );
         assert_eq!(read(b"PROXY TCP6 2001:db8::7 ::1 4711 22\r\n").await, (Some("[2001:db8::7]:4711".into()), 0));
+        assert_eq!(
+            read(b"PROXY TCP6 ::ffff:198.51.100.7 ::1 4711 22\r\n").await,
+            (Some("198.51.100.7:4711".into()), 0),
+            "one source has one address"
+        );
         assert_eq!(read(b"PROXY UNKNOWN\r\nabc").await, (Some("192.0.2.1:9".into()), 3));
         let mut v2 = V2_SIGNATURE.to_vec();
         v2.extend([0x21, 0x11, 0, 12, 198, 51, 100, 7, 10, 0, 0, 1, 0x12, 0x67, 0, 22]);
         assert_eq!(read(&[v2.as_slice(), b"xy"].concat()).await, (Some("198.51.100.7:4711".into()), 2));
+        let mut mapped = V2_SIGNATURE.to_vec();
+        mapped.extend([0x21, 0x21, 0, 36]);
+        mapped.extend(std::net::Ipv4Addr::new(198, 51, 100, 7).to_ipv6_mapped().octets().repeat(2));
+        mapped.extend([0x12, 0x67, 0, 22]);
+        assert_eq!(read(&mapped).await, (Some("198.51.100.7:4711".into()), 0));
         v2[12] = 0x20;
         assert_eq!(read(&v2).await.0, Some("192.0.2.1:9".into()));
     }

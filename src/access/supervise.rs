@@ -29,13 +29,13 @@ impl Visit {
             let idle = access.limits().idle_timeout;
             // The credential, and the list that says whether it is revoked, run out without anybody's doing.
             let mut wake = access.trust().current().next_edge(self.verified(), now);
-            // A client that has nothing open is idle from the beginning. The gateway's own name is for connections inside this one.
+            // A client that has nothing open is unused from the beginning. The gateway's own name is for connections inside this one.
             if session.is_none() && *self.element() != ElementName::gateway() {
-                let idle_at = self.began().plus(idle);
-                if idle_at <= now {
+                let unused_at = self.began().plus(access.limits().unused_timeout);
+                if unused_at <= now {
                     return Outcome::Idle;
                 }
-                wake = wake.min(idle_at);
+                wake = wake.min(unused_at);
             }
             if let Some(session) = &session {
                 if let Some(outcome) = session.stop().requested().or_else(|| session.decide_again(now)) {

@@ -4,10 +4,9 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, Notify};
 
-use super::limits::Counted;
 use super::session::{Grant, Session};
 use super::{Access, Refusal, clock};
-use crate::domain::{Account, Action, Event, Identity, Outcome, RefusalStage, RequestFacts, Timestamp};
+use crate::domain::{Account, Action, Event, Outcome, RefusalStage, RequestFacts, Timestamp};
 use crate::identity::Verified;
 use crate::policy::{Ask, Denied, Permit, forbid};
 
@@ -35,31 +34,18 @@ pub struct Visit {
     ended_because: std::sync::Mutex<Option<String>>,
     woken: Arc<Notify>,
     began: Timestamp,
-    _counted: Counted<Identity>,
 }
 
 impl Visit {
     /// A visit of `verified` to `element` as `account`.
-    ///
-    /// # Errors
-    /// The identity has too many connections already.
-    pub async fn new(
+    pub fn new(
         access: Arc<Access>,
         verified: Arc<Verified>,
         element: crate::domain::ElementName,
         account: Account,
         protocol: &'static str,
-    ) -> Result<Arc<Self>, Refusal> {
-        let Some(counted) = access.counters.identity(verified.identity(), access.limits()) else {
-            refused(
-                &access,
-                &verified,
-                "the identity has too many connections; limits.connections_per_identity_max allows no more",
-            )
-            .await;
-            return Err(Refusal::Unavailable(Outcome::Terminated));
-        };
-        Ok(Arc::new(Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             access,
             verified,
             element,
@@ -69,8 +55,7 @@ impl Visit {
             ended_because: std::sync::Mutex::new(None),
             woken: Arc::default(),
             began: clock::now(),
-            _counted: counted,
-        }))
+        })
     }
 
     /// The path this visit is on.

@@ -267,6 +267,18 @@ fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {
             d.queue_bytes_max as u64,
             (64 << 10)..=(256 << 20),
         )),
+        queue_bytes_per_connection_max: usize_of(l.number(
+            report,
+            "queue_bytes_per_connection_max",
+            d.queue_bytes_per_connection_max as u64,
+            (1 << 20)..=(16 << 30),
+        )),
+        queue_bytes_total_max: usize_of(l.number(
+            report,
+            "queue_bytes_total_max",
+            d.queue_bytes_total_max as u64,
+            (1 << 20)..=(1 << 40),
+        )),
         window_bytes: u32::try_from(l.number(
             report,
             "window_bytes",
@@ -279,6 +291,7 @@ fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {
         exec_input_kept: d.exec_input_kept,
         answer_timeout: l.millis(report, "answer_timeout_ms", 30_000, 100..=600_000),
         idle_timeout: l.duration(report, "idle_timeout", d.idle_timeout),
+        unused_timeout: l.duration(report, "unused_timeout", d.unused_timeout),
         keepalive_interval: l.duration(report, "keepalive_interval", d.keepalive_interval),
         drain_grace: l.millis(report, "drain_grace_ms", 10_000, 0..=3_600_000),
         http: read_http(&mut l, report),

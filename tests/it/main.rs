@@ -24,6 +24,7 @@ mod gnmi;
 mod hostile;
 mod layers;
 mod legacy;
+mod limits;
 mod netconf;
 mod odd_elements;
 mod policy_live;

@@ -22,7 +22,7 @@ pub(super) async fn serve(access: Arc<Access>, client: Client) {
         };
         return access.report_refusal(event).await;
     };
-    let Ok(visit) = Visit::new(access, verified, element, account, "netconf").await else { return };
+    let visit = Visit::new(access, verified, element, account, "netconf");
     let outcome = tokio::select! {
         outcome = converse(&visit, client.stream) => outcome,
         outcome = visit.supervise() => outcome,

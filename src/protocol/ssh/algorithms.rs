@@ -53,7 +53,8 @@ pub(super) fn server_config(host: &Minted, limits: &access::Limits, known: bool)
         keys: vec![host.key.clone()],
         certificates: vec![host.certificate.clone()],
         limits: Limits::new(1 << 30, 1 << 30, Duration::from_secs(3_600)),
-        window_size: limits.window_bytes,
+        // What a channel begins with; one that sends much is granted up to `limits.window_bytes` at a time (see `Windows`).
+        window_size: limits.window_bytes.min(access::Backlog::BEGINNING),
         maximum_packet_size: 32 << 10,
         // The channel's own queue is not used for what the client sends.
         channel_buffer_size: 1,

@@ -16,7 +16,7 @@ use super::algorithms::server_config;
 use super::queue::Queue;
 use super::server::Server;
 use super::tether::Tether;
-use crate::access::{Access, BoxFuture, Stream, Verified, Visit};
+use crate::access::{Access, Backlog, BoxFuture, Place, Stream, Verified, Visit};
 use crate::domain::{Door, ElementName, Event, Outcome, RefusalStage};
 
 /// Who is at the other end, before SSH authentication.
@@ -35,6 +35,8 @@ pub(super) struct Connection {
     pub(super) who: Who,
     /// Set by the login that succeeded.
     pub(super) visit: OnceLock<Arc<Visit>>,
+    /// Kept when nobody knew who it is before the login.
+    pub(super) place: OnceLock<Place>,
     pub(super) logged_in: CancellationToken,
     /// Everything that runs for this connection.
     pub(super) tasks: TaskTracker,
@@ -46,6 +48,8 @@ pub(super) struct Connection {
     pub(super) hostile: CancellationToken,
     /// Places for channels that are opened to the client.
     pub(super) inbound: Arc<Semaphore>,
+    /// What its channels hold together.
+    pub(super) backlog: Arc<Backlog>,
     arrivals: Mutex<HashMap<ChannelId, Arrival>>,
     /// Whether the client asked to log in, and whether a refusal was logged.
     pub(super) attempted: AtomicBool,
@@ -64,7 +68,11 @@ pub(super) struct Arrival {
 impl Connection {
     /// For a channel that opens.
     pub(super) fn entered(&self) -> Arrival {
-        Arrival { queue: Queue::default(), left: self.left.child_token(), over: self.gone.child_token() }
+        Arrival {
+            queue: Queue::new(self.backlog.clone()),
+            left: self.left.child_token(),
+            over: self.gone.child_token(),
+        }
     }
 
     pub(super) fn next_number(&self) -> u32 {
@@ -139,9 +147,11 @@ pub(super) fn serve(access: Arc<Access>, stream: Box<dyn Stream>, who: Who) -> B
         let config = Arc::new(server_config(&host, access.limits(), known));
         let inbound = Arc::new(Semaphore::new(access.limits().channels_per_connection_max));
         let connection = Arc::new(Connection {
+            backlog: access.backlog(),
             access,
             who,
             visit: OnceLock::new(),
+            place: OnceLock::new(),
             logged_in: CancellationToken::new(),
             tasks: TaskTracker::new(),
             left: CancellationToken::new(),
@@ -222,6 +232,7 @@ async fn attend(connection: &Arc<Connection>, mut running: RunningSession<Server
         }
         outcome = visit.supervise() => outcome,
         () = unused_while_draining(connection, &visit) => Outcome::Shutdown,
+        () = unused(connection, &visit) => Outcome::Idle,
     };
     if !left {
         if let Some(session) = visit.session().await {
@@ -253,6 +264,22 @@ async fn attend(connection: &Arc<Connection>, mut running: RunningSession<Server
     }
     cut.cancel();
     visit.close(outcome).await;
+}
+
+/// Resolves when nothing has gone on for too long in a connection that is only for others inside it: no session, no channel, no jump.
+async fn unused(connection: &Connection, visit: &Visit) {
+    if *visit.element() != ElementName::gateway() {
+        return std::future::pending().await;
+    }
+    let limit = connection.access.limits().unused_timeout;
+    let look = (limit / 8).clamp(Duration::from_millis(10), Duration::from_secs(10));
+    let mut used = tokio::time::Instant::now();
+    while used.elapsed() < limit {
+        tokio::time::sleep(look).await;
+        if visit.session().await.is_some() || !connection.tasks.is_empty() {
+            used = tokio::time::Instant::now();
+        }
+    }
 }
 
 /// Resolves when the gateway drains and nothing goes on in this connection: no session, no channel, no jump.

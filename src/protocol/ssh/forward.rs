@@ -154,6 +154,14 @@ async fn jump(
             return reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
         }
     };
+    // It is a connection of its own, from here on.
+    let _place = match access.place_for(&verified) {
+        Ok(place) => place,
+        Err(why) => {
+            connection.refused(Some(verified.identity().to_string()), why.to_owned()).await;
+            return reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        }
+    };
     let (outer, inner) = tokio::io::duplex(JUMP_BYTES);
     reply.accept().await;
     let (mut reader, mut writer) = tokio::io::split(outer);

@@ -95,14 +95,22 @@ async fn begin(connection: &Connection, verified: &Arc<Verified>, bound: Option<
         connection.refused(identity, "no account was named and the element has no usual one".to_owned()).await;
         return false;
     };
-    match Visit::new(access.clone(), verified.clone(), element, account, "ssh").await {
-        Ok(visit) => {
-            let first = connection.visit.set(visit).is_ok();
-            connection.logged_in.cancel();
-            first
+    // Whoever was known before has a place already.
+    if bound.is_none() {
+        let place = match access.place_for(verified) {
+            Ok(place) => place,
+            Err(why) => {
+                connection.refused(identity, why.to_owned()).await;
+                return false;
+            }
+        };
+        if connection.place.set(place).is_err() {
+            return false;
         }
-        Err(_) => false,
     }
+    let first = connection.visit.set(Visit::new(access.clone(), verified.clone(), element, account, "ssh")).is_ok();
+    connection.logged_in.cancel();
+    first
 }
 
 /// The element's usual account. One that does not exist gets the client's own name, so that it is refused later and like any other.

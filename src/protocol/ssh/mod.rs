@@ -22,6 +22,7 @@ pub mod inspect;
 mod keys;
 mod listen;
 mod login;
+mod open;
 pub mod paths;
 pub mod prompt;
 mod queue;

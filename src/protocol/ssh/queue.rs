@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::access::{Backlog, Fill};
+
 /// One thing from the client, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item {
@@ -54,10 +56,22 @@ impl Waiting {
 }
 
 /// A channel's queue. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Queue(Arc<(Mutex<Waiting>, Notify)>);
+#[derive(Debug, Clone)]
+pub(super) struct Queue(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    more: Notify,
+    /// That of the connection.
+    backlog: Arc<Backlog>,
+}
 
 impl Queue {
+    pub(super) fn new(backlog: Arc<Backlog>) -> Self {
+        Self(Arc::new(Shared { waiting: Mutex::default(), more: Notify::new(), backlog }))
+    }
+
     /// Puts bytes of the client behind what waits; returns how many bytes wait now.
     pub(super) fn push(&self, item: Item) -> usize {
         let bytes = self.with(|w| {
@@ -65,7 +79,7 @@ impl Queue {
             w.items.push_back(item);
             w.bytes
         });
-        self.0.1.notify_one();
+        self.0.more.notify_one();
         bytes
     }
 
@@ -81,7 +95,7 @@ impl Queue {
             w.made.push_back(bytes);
             w.made_bytes <= MADE_BYTES_MAX
         });
-        self.0.1.notify_one();
+        self.0.more.notify_one();
         fits
     }
 
@@ -91,7 +105,7 @@ impl Queue {
             Control::Signal(_) if w.signals.len() < SIGNALS_MAX => w.signals.push_back(control),
             Control::Signal(_) => {}
         });
-        self.0.1.notify_one();
+        self.0.more.notify_one();
     }
 
     /// The next thing to do, controls first. Cancel safe.
@@ -113,7 +127,7 @@ impl Queue {
             });
             match next {
                 Some(next) => return next,
-                None => self.0.1.notified().await,
+                None => self.0.more.notified().await,
             }
         }
     }
@@ -123,7 +137,7 @@ impl Queue {
         loop {
             match self.with(Waiting::next_control) {
                 Some(control) => return control,
-                None => self.0.1.notified().await,
+                None => self.0.more.notified().await,
             }
         }
     }
@@ -134,7 +148,21 @@ impl Queue {
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Waiting) -> T) -> T {
-        f(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = waiting.bytes;
+        let answer = f(&mut waiting);
+        match waiting.bytes.checked_sub(before) {
+            Some(more) => self.0.backlog.add(more),
+            None => self.0.backlog.take(before - waiting.bytes),
+        }
+        answer
+    }
+}
+
+/// What nobody will take any more waits no longer.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.backlog.take(self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner).bytes);
     }
 }
 
@@ -159,7 +187,7 @@ impl Item {
 /// The SSH library keeps one aim for all channels of a connection and asks only when it has just granted a window. So while some channel is
 /// over its limit, the aim alternates: a grant of two bytes, which any channel may take, then one small window, for a channel that is not over
 /// its limit. A channel over its limit can take such a window by chance; when that has made any queue twice too long, everybody gets two bytes
-/// at a time until it is shorter.
+/// at a time until it is shorter. The same goes for a connection that holds all it may; on the way there its windows shrink.
 #[derive(Debug)]
 pub(super) struct Windows {
     full: u32,
@@ -177,10 +205,12 @@ impl Windows {
         Self { full, limit, small_next: false }
     }
 
-    /// The next aim, after a grant to a channel whose queue holds `own` bytes while the longest queue of the connection holds `longest`.
-    pub(super) fn aim(&mut self, own: usize, longest: usize) -> u32 {
+    /// The next aim, after a grant to a channel whose queue holds `own` bytes while the longest queue of the connection holds `longest` and all of
+    /// them together are as full as `fill`.
+    pub(super) fn aim(&mut self, own: usize, longest: usize, fill: Fill) -> u32 {
+        let Fill::Room(room) = fill else { return TRICKLE };
         if longest <= self.limit {
-            return self.full;
+            return u32::try_from(room / 4).unwrap_or(u32::MAX).clamp(SMALL.min(self.full), self.full);
         }
         if own > self.limit || longest > self.limit.saturating_mul(2).saturating_add(self.full as usize) {
             return TRICKLE;
@@ -190,23 +220,29 @@ impl Windows {
     }
 
     /// Whether a queue has become so long that the client cannot be minding its window.
-    pub(super) fn broken(&self, own: usize) -> bool {
-        own > self.limit.saturating_mul(4).saturating_add((self.full as usize).saturating_mul(4))
+    pub(super) fn broken(&self, own: usize, fill: Fill) -> bool {
+        fill == Fill::Burst || own > self.limit.saturating_mul(4).saturating_add((self.full as usize).saturating_mul(4))
     }
 
     /// Whether a packet of `len` bytes to a queue of `own` bytes is part of a trickle, which is paced.
-    pub(super) fn trickles(&self, len: usize, own: usize) -> bool {
-        len <= TRICKLE as usize && own > self.limit
+    pub(super) fn trickles(&self, len: usize, own: usize, fill: Fill) -> bool {
+        len <= TRICKLE as usize && (own > self.limit || !matches!(fill, Fill::Room(_)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Limits;
+
+    fn queue() -> (Queue, Arc<Backlog>) {
+        let backlog = Backlog::alone(&Limits::default());
+        (Queue::new(backlog.clone()), backlog)
+    }
 
     #[tokio::test]
     async fn order_is_kept_and_controls_overtake() {
-        let queue = Queue::default();
+        let (queue, backlog) = queue();
         assert_eq!(queue.push(Item::Data(Bytes::from_static(b"abc"))), 3 + ITEM_BYTES);
         assert_eq!(queue.push(Item::Eof), 3 + 2 * ITEM_BYTES);
         queue.control(Control::Signal("INT".to_owned()));
@@ -220,12 +256,12 @@ mod tests {
         assert_eq!(queue.next().await, Next::Item(Item::Made(Bytes::from_static(b"y"))));
         assert_eq!(queue.next().await, Next::Item(Item::Data(Bytes::from_static(b"abc"))));
         assert_eq!(queue.next().await, Next::Item(Item::Eof));
-        assert_eq!(queue.bytes(), 0);
+        assert_eq!((queue.bytes(), backlog.waiting()), (0, 0));
     }
 
     #[tokio::test]
     async fn a_control_comes_while_an_item_is_on_its_way() {
-        let queue = Queue::default();
+        let (queue, _) = queue();
         queue.push(Item::Data(Bytes::from_static(b"abc")));
         let waiting = queue.clone();
         let control = tokio::spawn(async move { waiting.next_control().await });
@@ -239,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_made_is_bounded_and_counted() {
-        let queue = Queue::default();
+        let (queue, backlog) = queue();
         let fitting = (0..10_000).take_while(|_| queue.push_made(Bytes::from_static(&[7; 100]))).count();
         assert_eq!(fitting, MADE_BYTES_MAX / (100 + ITEM_BYTES));
         assert_eq!(queue.bytes(), (fitting + 1) * (100 + ITEM_BYTES));
@@ -248,16 +284,40 @@ mod tests {
         }
         assert_eq!(queue.bytes(), 0);
         assert!(queue.push_made(Bytes::from_static(b"x")));
+        assert_eq!(backlog.waiting(), 1 + ITEM_BYTES);
+        drop(queue);
+        assert_eq!(backlog.waiting(), 0, "what nobody will take is not held");
     }
+
+    const MIB: usize = 1 << 20;
 
     #[test]
     fn windows_close_for_the_long_queue_and_stay_usable_for_others() {
-        let mut windows = Windows::new(2 << 20, 1 << 20);
-        assert_eq!(windows.aim(0, 1 << 20), 2 << 20);
-        assert_eq!(windows.aim(2 << 20, 2 << 20), TRICKLE);
-        assert_eq!((windows.aim(0, 2 << 20), windows.aim(0, 2 << 20)), (SMALL, TRICKLE));
-        assert_eq!((windows.aim(0, 5 << 20), windows.aim(0, 5 << 20)), (TRICKLE, TRICKLE));
-        assert!(!windows.broken(4 << 20) && windows.broken(13 << 20));
-        assert!(windows.trickles(2, 2 << 20) && !windows.trickles(3, 2 << 20) && !windows.trickles(2, 0));
+        let mut windows = Windows::new(2 << 20, MIB);
+        let plenty = Fill::Room(64 * MIB);
+        assert_eq!(windows.aim(0, MIB, plenty), 2 << 20);
+        assert_eq!(windows.aim(2 * MIB, 2 * MIB, plenty), TRICKLE);
+        assert_eq!((windows.aim(0, 2 * MIB, plenty), windows.aim(0, 2 * MIB, plenty)), (SMALL, TRICKLE));
+        assert_eq!((windows.aim(0, 5 * MIB, plenty), windows.aim(0, 5 * MIB, plenty)), (TRICKLE, TRICKLE));
+        assert!(!windows.broken(4 * MIB, plenty) && windows.broken(13 * MIB, plenty));
+        let trickles = |len, own| windows.trickles(len, own, plenty);
+        assert!(trickles(2, 2 * MIB) && !trickles(3, 2 * MIB) && !trickles(2, 0));
+    }
+
+    #[test]
+    fn windows_shrink_as_the_connection_fills_and_close_when_it_is_full() {
+        let mut windows = Windows::new(2 << 20, MIB);
+        for (fill, expected) in [
+            (Fill::Room(8 * MIB), 2 << 20),
+            (Fill::Room(4 * MIB), 1 << 20),
+            (Fill::Room(0), SMALL),
+            (Fill::Full, TRICKLE),
+            (Fill::Burst, TRICKLE),
+        ] {
+            assert_eq!(windows.aim(0, 0, fill), expected, "{fill:?}");
+        }
+        assert_eq!(Windows::new(1 << 15, MIB).aim(0, 0, Fill::Room(0)), 1 << 15, "no more than was asked for");
+        assert!(!windows.broken(0, Fill::Full) && windows.broken(0, Fill::Burst));
+        assert!(windows.trickles(2, 0, Fill::Full) && !windows.trickles(3, 0, Fill::Full));
     }
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use russh::keys::Certificate;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Pty, Sig};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
 
 use super::actions::Wanted;
 use super::channel::{self, Setup};
 use super::client::{ClientChannel, name_of};
 use super::connection::{Arrival, Connection};
-use super::queue::{Control, Item, Windows};
+use super::open::{Channels, Fresh, Received};
+use super::queue::{Control, Item};
 use super::{forward, listen, login};
 use crate::access::{Display, Grant, Listen, Terminal, Visit};
 use crate::domain::{Action, Verb};
@@ -23,23 +23,8 @@ use tokio_util::sync::CancellationToken;
 /// The server side of one connection.
 pub(super) struct Server {
     connection: Arc<Connection>,
-    channels: HashMap<ChannelId, Open>,
+    channels: Channels,
     listeners: HashMap<Listen, CancellationToken>,
-    windows: Windows,
-}
-
-/// One open channel of the client.
-struct Open {
-    arrival: Arrival,
-    /// Until the client says what it wants.
-    fresh: Option<Fresh>,
-    /// Whether the client said that it sends no more.
-    input_ended: bool,
-}
-
-struct Fresh {
-    write: ChannelWriteHalf<Msg>,
-    setup: Setup,
 }
 
 /// Variables and their length that a client may send before its command.
@@ -49,46 +34,37 @@ const ENVIRONMENT_BYTES_MAX: usize = 4 << 10;
 const DISPLAY_BYTES_MAX: usize = 256;
 /// Listeners of one connection; each has a link of its own.
 const LISTENERS_MAX: usize = 16;
-/// Bytes that a channel may hold before the client has said what it wants.
-const UNDECIDED_BYTES_MAX: usize = 64 << 10;
 /// Between two packets of a trickle.
 const TRICKLE_PACE: Duration = Duration::from_millis(1);
 
 impl Server {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
-        let limits = connection.access.limits();
-        let windows = Windows::new(limits.window_bytes, limits.queue_bytes_max);
-        Self { connection, channels: HashMap::new(), listeners: HashMap::new(), windows }
+        Self { channels: Channels::new(&connection), connection, listeners: HashMap::new() }
     }
 
     fn visit(&self) -> Option<&Arc<Visit>> {
         self.connection.visit.get()
     }
 
-    /// Enters a channel; `None` when there are too many. One that the client has closed counts until it is over.
+    /// Enters a channel; `None` when there are too many.
     fn enter(&mut self, id: ChannelId) -> Option<Arrival> {
-        self.forget();
-        if self.channels.len() >= self.connection.access.limits().channels_per_connection_max {
+        if self.channels.count() >= self.connection.access.limits().channels_per_connection_max {
             return None;
         }
         let arrival = self.connection.entered();
-        self.channels.insert(id, Open { arrival: arrival.clone(), fresh: None, input_ended: false });
+        self.channels.insert(id, arrival.clone());
         Some(arrival)
     }
 
-    fn forget(&mut self) {
-        self.channels.retain(|_, open| !open.arrival.over.is_cancelled());
-    }
-
     fn setup(&mut self, id: ChannelId) -> Option<&mut Setup> {
-        self.channels.get_mut(&id)?.fresh.as_mut().map(|fresh| &mut fresh.setup)
+        self.channels.get_mut(id)?.fresh.as_mut().map(|fresh| &mut fresh.setup)
     }
 
     /// The client says what it wants of a session channel: from here the channel has a task of its own.
     fn start(&mut self, id: ChannelId, wanted: Wanted, session: &mut Session) -> Result<(), russh::Error> {
         let number = self.connection.next_number();
         let visit = self.connection.visit.get().cloned();
-        let open = self.channels.get_mut(&id);
+        let open = self.channels.get_mut(id);
         let Some((visit, open, fresh)) = visit.zip(open).and_then(|(v, o)| o.fresh.take().map(|f| (v, o, f))) else {
             return session.channel_failure(id);
         };
@@ -208,7 +184,7 @@ impl Handler for Server {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
-        if let Some(open) = self.channels.get_mut(&id) {
+        if let Some(open) = self.channels.get_mut(id) {
             open.fresh = Some(Fresh { write, setup: Setup::default() });
         }
         reply.accept().await;
@@ -260,47 +236,36 @@ impl Handler for Server {
         _window: u32,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.forget();
+        self.channels.forget();
         // SECURITY: the library asks for no more than that the channel exists. One that is known already would lose its place in the count.
-        if self.channels.contains_key(&id) {
+        if self.channels.get(id).is_some() {
             tracing::warn!("A client confirms a channel that is open; it is cut off.");
             self.connection.hostile.cancel();
             return Err(russh::Error::Inconsistent);
         }
         let arrival = self.connection.arrival(id);
-        self.channels.insert(id, Open { arrival, fresh: None, input_ended: false });
+        self.channels.insert(id, arrival);
         Ok(())
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
-        let Some(open) = self.channels.get(&id).filter(|_| !data.is_empty()) else { return Ok(()) };
-        let waiting = open.arrival.queue.push(Item::Data(Bytes::copy_from_slice(data)));
-        if open.fresh.is_some() && waiting > UNDECIDED_BYTES_MAX {
-            tracing::warn!(waiting, "A client sends before it has said what it wants; the channel is closed.");
-            open.arrival.over.cancel();
-            session.close(id)?;
-        } else if self.windows.broken(waiting) {
-            tracing::warn!(waiting, "A client sends more than its window; the channel is closed.");
-            open.arrival.over.cancel();
-            session.close(id)?;
-        } else if self.windows.trickles(data.len(), waiting) {
-            tokio::time::sleep(TRICKLE_PACE).await;
+        match self.channels.receive(id, data) {
+            Received::Queued => {}
+            Received::Trickle => tokio::time::sleep(TRICKLE_PACE).await,
+            Received::TooMuch(why) => {
+                tracing::warn!(why, "A channel of a client is closed.");
+                session.close(id)?;
+            }
         }
         Ok(())
     }
 
-    fn adjust_window(&mut self, id: ChannelId, _current: u32) -> u32 {
-        let own = self.channels.get(&id).map_or(0, |open| open.arrival.queue.bytes());
-        let longest = if self.channels.len() == 1 {
-            own
-        } else {
-            self.channels.values().map(|o| o.arrival.queue.bytes()).max().unwrap_or(own)
-        };
-        self.windows.aim(own, longest)
+    fn adjust_window(&mut self, id: ChannelId, current: u32) -> u32 {
+        self.channels.granted(id, current)
     }
 
     async fn channel_eof(&mut self, id: ChannelId, _session: &mut Session) -> Result<(), Self::Error> {
-        if let Some(open) = self.channels.get_mut(&id)
+        if let Some(open) = self.channels.get_mut(id)
             && !std::mem::replace(&mut open.input_ended, true)
         {
             open.arrival.queue.push(Item::Eof);
@@ -309,8 +274,8 @@ impl Handler for Server {
     }
 
     async fn channel_close(&mut self, id: ChannelId, _session: &mut Session) -> Result<(), Self::Error> {
-        self.forget();
-        if let Some(open) = self.channels.get_mut(&id) {
+        self.channels.forget();
+        if let Some(open) = self.channels.get_mut(id) {
             open.arrival.left.cancel();
             // A channel that wanted nothing has no task that would end it.
             if open.fresh.take().is_some() {
@@ -390,14 +355,14 @@ impl Handler for Server {
         pixel_height: u32,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if let Some(open) = self.channels.get(&id) {
+        if let Some(open) = self.channels.get(id) {
             open.arrival.queue.control(Control::Resize { columns, rows, pixel_width, pixel_height });
         }
         Ok(())
     }
 
     async fn signal(&mut self, id: ChannelId, signal: Sig, _session: &mut Session) -> Result<(), Self::Error> {
-        if let Some(open) = self.channels.get(&id) {
+        if let Some(open) = self.channels.get(id) {
             open.arrival.queue.control(Control::Signal(name_of(&signal).chars().take(32).collect()));
         }
         Ok(())

@@ -66,7 +66,7 @@ impl Visits {
             };
             let account = account.ok_or(Refusal::Unavailable(Outcome::ProtocolError))?;
             let (access, verified) = (self.access.clone(), self.verified.clone());
-            let visit = Visit::new(access, verified, self.element.clone(), account, served.service.name()).await?;
+            let visit = Visit::new(access, verified, self.element.clone(), account, served.service.name());
             let over = |_| Refusal::Unavailable(Outcome::ClientClosed);
             self.begun.send(visit.clone()).await.map_err(over)?;
             let conversation = served.service.begin(visit.clone());

@@ -15,6 +15,8 @@ unused             asks for the agent, which it may use, and closes the channel 
 guess              guesses a password, and the answer to a question that nobody asked
 malformed          asks for commands and forwards that cannot be put to any policy
 knock TIMES        asks for a command that it may not run
+held               shakes hands and does not log in
+stall N FILE       lets N commands that read nothing stall, each with all that is taken for it; closes them and runs another when FILE is there
 upload FOLDER N    sends N files of changing content, in small pieces and without waiting, by scp and by sftp
 """
 import os, shlex, socket, struct, subprocess, sys, threading, time
@@ -271,6 +273,45 @@ def leave_early(how, file):
     while not os.path.exists(file) and time.monotonic() < end:
         time.sleep(0.01)
     print("ran" if os.path.exists(file) else "lost")
+
+
+def held():
+    connect(login=False)
+    print("held", flush=True)
+    threading.Event().wait(4 * PATIENCE)
+
+
+def stall(count, go_on):
+    transport = connect()
+    channels = [transport.open_session() for _ in range(int(count))]
+    for channel in channels:
+        channel.exec_command("deaf")
+    for channel in channels:
+        channel.settimeout(PATIENCE)
+        assert channel.recv(3) == b"up\n"
+        channel.setblocking(False)
+    sent, still, piece = 0, time.monotonic(), bytes(32768)
+    # Windows that were shut open by a little and very seldom.
+    while time.monotonic() < still + 2:
+        for channel in channels:
+            try:
+                while (now := channel.send(piece)) > 0:
+                    sent += now
+                    if now > 1024:
+                        still = time.monotonic()
+            except (BlockingIOError, socket.timeout):
+                pass
+        time.sleep(0.01)
+    print("stalled", sent, flush=True)
+    end = time.monotonic() + 4 * PATIENCE
+    while not os.path.exists(go_on) and time.monotonic() < end:
+        time.sleep(0.01)
+    for channel in channels:
+        channel.close()
+    channel = transport.open_session()
+    channel.settimeout(PATIENCE)
+    channel.exec_command("half")
+    print(channel.recv(4).decode().strip(), flush=True)
 
 
 def upload(folder, count):

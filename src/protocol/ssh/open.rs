@@ -1,0 +1,126 @@
+//! The channels that a client has open, and how much it may send on each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use russh::server::Msg;
+use russh::{ChannelId, ChannelWriteHalf};
+
+use super::channel::Setup;
+use super::connection::{Arrival, Connection};
+use super::queue::{Item, Windows};
+use crate::access::{Backlog, Promise};
+
+/// One open channel of the client.
+pub(super) struct Open {
+    pub(super) arrival: Arrival,
+    /// Until the client says what it wants.
+    pub(super) fresh: Option<Fresh>,
+    /// What the client may still send.
+    promise: Promise,
+    /// Whether the packet that comes next was what the window was granted anew for.
+    renewed: bool,
+    /// Whether the client said that it sends no more.
+    pub(super) input_ended: bool,
+}
+
+pub(super) struct Fresh {
+    pub(super) write: ChannelWriteHalf<Msg>,
+    pub(super) setup: Setup,
+}
+
+/// Bytes that a channel may hold before the client has said what it wants.
+const UNDECIDED_BYTES_MAX: usize = 64 << 10;
+
+/// The channels of one connection.
+pub(super) struct Channels {
+    open: HashMap<ChannelId, Open>,
+    windows: Windows,
+    backlog: Arc<Backlog>,
+    beginning: u32,
+}
+
+/// What is to be done about bytes that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Received {
+    /// Nothing.
+    Queued,
+    /// The next packet may wait a little: the client has nearly no window.
+    Trickle,
+    /// The client does not mind what it was told; the channel is to be closed.
+    TooMuch(&'static str),
+}
+
+impl Channels {
+    pub(super) fn new(connection: &Connection) -> Self {
+        let limits = connection.access.limits();
+        Self {
+            open: HashMap::new(),
+            windows: Windows::new(limits.window_bytes, limits.queue_bytes_max),
+            backlog: connection.backlog.clone(),
+            beginning: limits.window_bytes.min(Backlog::BEGINNING),
+        }
+    }
+
+    /// How many there are. One that the client has closed counts until it is over.
+    pub(super) fn count(&mut self) -> usize {
+        self.forget();
+        self.open.len()
+    }
+
+    /// Forgets those that are over.
+    pub(super) fn forget(&mut self) {
+        self.open.retain(|_, open| !open.arrival.over.is_cancelled());
+    }
+
+    pub(super) fn insert(&mut self, id: ChannelId, arrival: Arrival) {
+        let promise = self.backlog.promise(self.beginning as usize);
+        self.open.insert(id, Open { arrival, fresh: None, promise, renewed: false, input_ended: false });
+    }
+
+    pub(super) fn get(&self, id: ChannelId) -> Option<&Open> {
+        self.open.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ChannelId) -> Option<&mut Open> {
+        self.open.get_mut(&id)
+    }
+
+    /// Takes bytes of the client.
+    pub(super) fn receive(&mut self, id: ChannelId, data: &[u8]) -> Received {
+        let count = self.open.len();
+        let Some(open) = self.open.get_mut(&id).filter(|_| !data.is_empty()) else { return Received::Queued };
+        if !std::mem::take(&mut open.renewed) {
+            open.promise.keep(data.len());
+        }
+        let waiting = open.arrival.queue.push(Item::Data(Bytes::copy_from_slice(data)));
+        let fill = self.backlog.fill(count);
+        let too_much = if open.fresh.is_some() && waiting > UNDECIDED_BYTES_MAX {
+            "it sends before it has said what it wants"
+        } else if self.windows.broken(waiting, fill) {
+            "it sends more than its window"
+        } else if self.windows.trickles(data.len(), waiting, fill) {
+            return Received::Trickle;
+        } else {
+            return Received::Queued;
+        };
+        open.arrival.over.cancel();
+        Received::TooMuch(too_much)
+    }
+
+    /// The window to grant next, after that of `id` was granted anew to `granted`; the packet that used it up is received only then.
+    pub(super) fn granted(&mut self, id: ChannelId, granted: u32) -> u32 {
+        let mut own = 0;
+        if let Some(open) = self.open.get_mut(&id) {
+            open.promise.set(granted as usize);
+            open.renewed = true;
+            own = open.arrival.queue.bytes();
+        }
+        let longest = match self.open.len() {
+            1 => own,
+            _ => self.open.values().map(|open| open.arrival.queue.bytes()).max().unwrap_or(own),
+        };
+        self.windows.aim(own, longest, self.backlog.fill(self.open.len()))
+    }
+}
