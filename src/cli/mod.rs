@@ -14,6 +14,7 @@ mod exit;
 mod export;
 mod foundation;
 mod lock;
+mod nacm;
 mod policy;
 mod reading;
 mod replay;

@@ -1,4 +1,4 @@
-//! `sallyport policy check|test|explain`: what the security team runs before, and after, it changes policy.
+//! `sallyport policy check|test|explain|import-nacm`: what the security team runs before, and after, it changes policy.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -21,7 +21,7 @@ use super::{Exit, Failure};
 /// More rows that almost match are counted, not shown.
 const NEAR_MISSES_SHOWN: usize = 20;
 
-/// Check, test and explain policy
+/// Check, test, explain and import policy
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -47,6 +47,7 @@ enum Command {
     ///
     /// Example: sallyport policy explain --policies policies --who user:noc-engineer --element core-rtr-1 --verb ssh.exec --object "show version"
     Explain(Box<ExplainArgs>),
+    ImportNacm(super::nacm::Args),
 }
 
 /// Where the policy folder is.
@@ -109,6 +110,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         Command::Check { folder } => check(&folder),
         Command::Test { folder, json } => test(&folder, json),
         Command::Explain(args) => explain(&args),
+        Command::ImportNacm(args) => super::nacm::run(&args),
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod fuzz;
 mod graph;
 mod index;
 mod models;
+pub mod nacm;
 mod names;
 mod obligation;
 mod outline;
@@ -40,6 +41,16 @@ pub use explain::{Explanation, NearMiss, Obliged, reason_text};
 pub use files::Folder;
 pub use outline::{Outline, Portion};
 pub use set::PolicySet;
+
+/// The models of a `models.toml`.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn read_models(text: &str) -> Result<crate::domain::data::Models, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let models = models::parse(text, &mut problems);
+    if problems.is_empty() { Ok(models) } else { Err(problems) }
+}
 
 /// What policy needs to know of an element: its name and the groups it is in (`class/…`, `site/…`, `vendor/…`, `platform/…`, own names).
 #[derive(Debug, Clone, PartialEq, Eq)]

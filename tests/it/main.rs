@@ -25,6 +25,7 @@ mod hostile;
 mod layers;
 mod legacy;
 mod limits;
+mod nacm;
 mod netconf;
 mod odd_elements;
 mod policy_live;

@@ -21,6 +21,8 @@ pub(in crate::policy) struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Want {
     name: NodeName,
+    /// The module that any node must be of: `module:*`.
+    of: Option<String>,
     keys: Vec<(String, String)>,
 }
 
@@ -122,7 +124,11 @@ impl Pattern {
                 (_, NodeName::Many) if all_instances => {}
                 (_, NodeName::Many) => next |= !0 << position,
                 (NodeName::Many, _) => next |= 1 << position,
-                (NodeName::Any, _) if keys_fit(&want.keys, &step.keys, mode) => next |= 1 << (position + 1),
+                (NodeName::Any, _)
+                    if module_fits(want.of.as_deref(), &step.name, mode) && keys_fit(&want.keys, &step.keys, mode) =>
+                {
+                    next |= 1 << (position + 1);
+                }
                 (NodeName::Named { module, name }, _)
                     if name_fits(module.as_deref(), name, &step.name, mode)
                         && keys_fit(&want.keys, &step.keys, mode) =>
@@ -142,13 +148,25 @@ fn name_fits(module: Option<&str>, name: &str, asked: &NodeName, mode: Mode) -> 
         NodeName::Any => matches!(mode, Mode::Touching | Mode::TouchingExactly),
         NodeName::Many => false,
         NodeName::Named { module: own, name: asked } => {
-            let same_module = match (module, own.as_deref()) {
-                (None, _) => true,
-                (Some(want), Some(own)) => want == own || !exact && want.eq_ignore_ascii_case(own),
-                (Some(_), None) => !exact,
-            };
-            same_module && (name == asked || !exact && name.eq_ignore_ascii_case(asked))
+            is_module(module, own.as_deref(), exact) && (name == asked || !exact && name.eq_ignore_ascii_case(asked))
         }
+    }
+}
+
+fn module_fits(module: Option<&str>, asked: &NodeName, mode: Mode) -> bool {
+    let exact = matches!(mode, Mode::Inside | Mode::TouchingExactly);
+    match asked {
+        NodeName::Any => module.is_none() || matches!(mode, Mode::Touching | Mode::TouchingExactly),
+        NodeName::Many => false,
+        NodeName::Named { module: own, .. } => is_module(module, own.as_deref(), exact),
+    }
+}
+
+fn is_module(want: Option<&str>, own: Option<&str>, exact: bool) -> bool {
+    match (want, own) {
+        (None, _) => true,
+        (Some(want), Some(own)) => want == own || !exact && want.eq_ignore_ascii_case(own),
+        (Some(_), None) => !exact,
     }
 }
 
@@ -200,8 +218,15 @@ fn split(text: &str) -> Result<Vec<&str>, String> {
 /// One step: `name`, `module:name`, `*` or `**`, with `[key=value]` after a name or `*`.
 fn want(text: &str) -> Result<Want, String> {
     let (name, mut rest) = text.split_at_checked(text.find('[').unwrap_or(text.len())).unwrap_or((text, ""));
+    let mut of = None;
     let name = match name {
         "*" => NodeName::Any,
+        any if any.ends_with(":*") => {
+            let module = any.trim_end_matches(":*");
+            Step::named(Some(module), "x").map_err(|e| format!("{e}; write module:* for every node of a module"))?;
+            of = Some(module.to_owned());
+            NodeName::Any
+        }
         "**" => NodeName::Many,
         name => {
             let (module, name) = name.split_once(':').map_or((None, name), |(module, name)| (Some(module), name));
@@ -227,7 +252,7 @@ fn want(text: &str) -> Result<Want, String> {
         keys.push((key.to_owned(), value.to_owned()));
         rest = after;
     }
-    if rest.is_empty() { Ok(Want { name, keys }) } else { Err(format!("`{text}`: `{rest}` follows a step")) }
+    if rest.is_empty() { Ok(Want { name, of, keys }) } else { Err(format!("`{text}`: `{rest}` follows a step")) }
 }
 
 #[cfg(test)]
@@ -262,6 +287,9 @@ mod tests {
             ("/i/x[a=1][b=2]", "running:/i/x[1='1'][2='2']"),
             ("/a/*", "running:/a/*"),
             ("/a/**/z", "running:/a/**/z"),
+            ("/m:*", "running:/m:a/b"),
+            ("/**/m:*", "running:/n:a/m:b/n:c"),
+            ("/m:*[k=1]/c", "running:/m:a[k='1']/c"),
         ] {
             assert!(is(Reach::Strict, pattern, target), "{pattern} / {target}");
         }
@@ -287,6 +315,11 @@ mod tests {
             ("/i/x[a=1][b=2]", "running:/i/x[1='2'][2='1']"),
             ("/i/x[b=2]", "running:/i/x[1='1'][2='2']"),
             ("/i/x[name=*][unit=*]", "running:/i/x[1='e']"),
+            ("/m:*", "running:/n:a/m:b"),
+            ("/m:*", "running:/a"),
+            ("/m:*", "running:/*"),
+            ("/**/m:*", "running:/n:a"),
+            ("/**/m:*", "running:/n:a/:b"),
         ] {
             assert!(!is(Reach::Strict, pattern, target), "{pattern} / {target}");
         }
@@ -312,6 +345,11 @@ mod tests {
             ("/**/secret", "running:/a"),
             ("/**/secret", "running:/a/b/secret"),
             ("/a/*/c", "running:/a/b/c/d"),
+            ("/m:*", "running:/a"),
+            ("/m:*", "running:/*"),
+            ("/m:*", "running:/"),
+            ("/**/m:*", "running:/n:a"),
+            ("/M:*", "running:/m:a"),
         ] {
             assert!(is(Reach::Broad, pattern, target), "{pattern} / {target}");
         }
@@ -319,6 +357,7 @@ mod tests {
             ("/a/b", "running:/a/c"),
             ("/a/b", "running:/b"),
             ("/m:a", "running:/n:a"),
+            ("/m:*", "running:/n:a"),
             ("startup:/a", "running:/a"),
             ("/i/x[name=e]", "running:/i/x[name='f']"),
             ("/i/x[name=e]", "running:/i/x[1='f']"),

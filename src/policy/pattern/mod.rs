@@ -161,6 +161,13 @@ pub(super) enum Pattern {
     Destination(destination::Pattern),
     /// Exactly this name.
     Name(String),
+    /// `module:*` or `*:name`: every operation of a module, or of this name.
+    NamePart {
+        /// The module; none is every one.
+        module: Option<String>,
+        /// The name; none is every one.
+        name: Option<String>,
+    },
     /// A path.
     Path(path::Pattern),
 }
@@ -184,9 +191,8 @@ impl Pattern {
             ObjectKind::Empty => Err(format!("`{text}`: this verb has no object; write `-`")),
             ObjectKind::Name if text == "*" => Ok(Self::AnyName),
             ObjectKind::Name if text == "-" => Ok(Self::Name(String::new())),
-            ObjectKind::Name if text.contains('*') => {
-                Err(format!("`{text}`: write the whole name, or `*` for every one"))
-            }
+            ObjectKind::Name if text.contains('*') => name_part(text)
+                .ok_or_else(|| format!("`{text}`: write the whole name, `module:*`, `*:name`, or `*` for every one")),
             ObjectKind::Name => Ok(Self::Name(text.to_owned())),
             ObjectKind::Path => path::Pattern::parse(text).map(Self::Path),
         }
@@ -211,9 +217,31 @@ impl Pattern {
                 Reach::Strict => object.text == name,
                 Reach::Broad => object.text.trim().eq_ignore_ascii_case(name),
             },
+            Self::NamePart { module, name } => has_parts(module.as_deref(), name.as_deref(), reach, object.text),
             Self::Path(pattern) => pattern.matches(reach, object.text, object.canonical_path()),
         }
     }
+}
+
+/// `module:*` or `*:name`.
+fn name_part(text: &str) -> Option<Pattern> {
+    let (module, name) = text.rsplit_once(':')?;
+    let part = |part: &str| (part != "*").then(|| part.to_owned());
+    let (module, name) = (part(module), part(name));
+    let fits = |part: &Option<String>| part.as_ref().is_none_or(|part| !part.is_empty() && !part.contains('*'));
+    (module.is_some() != name.is_some() && fits(&module) && fits(&name)).then_some(Pattern::NamePart { module, name })
+}
+
+/// A module that is not known stands as its namespace, in which there may be colons; in a name there is none.
+fn has_parts(module: Option<&str>, name: Option<&str>, reach: Reach, object: &str) -> bool {
+    let broad = reach == Reach::Broad;
+    let Some((own, local)) = object.rsplit_once(':') else { return false };
+    let fits = |want: Option<&str>, have: &str| match want {
+        None => true,
+        Some(want) if broad => have.trim().eq_ignore_ascii_case(want),
+        Some(want) => have == want,
+    };
+    fits(module, own) && fits(name, local) && (broad || !object.chars().any(char::is_control))
 }
 
 impl Pattern {
@@ -284,6 +312,23 @@ mod tests {
         }
         assert!(is(ObjectKind::Name, Reach::Broad, "netconf", " NETCONF\n"));
         assert!(!is(ObjectKind::Name, Reach::Strict, "*", "a\0b"));
-        assert!(Pattern::parse(ObjectKind::Name, Reach::Strict, "net*").is_err());
+        for text in ["net*", "*:*", "a*:b", "a:b*", ":*", "*:", "a:*:*"] {
+            assert!(Pattern::parse(ObjectKind::Name, Reach::Strict, text).is_err(), "{text}");
+        }
+        for (pattern, object, strict, broad) in [
+            ("ietf-system:*", "ietf-system:restart", true, true),
+            ("ietf-system:*", "IETF-system:restart", false, true),
+            ("ietf-system:*", "ietf-systems:restart", false, false),
+            ("ietf-system:*", "ietf-system", false, false),
+            ("ietf-system:*", "ietf-system:x:restart", false, false),
+            ("*:restart", "urn:vendor:restart", true, true),
+            ("*:restart", "urn:vendor:Restart", false, true),
+            ("*:restart", "restart", false, false),
+            ("urn:vendor:*", "urn:vendor:restart", true, true),
+            ("ietf-system:*", "ietf-system:re\nstart", false, true),
+        ] {
+            assert_eq!(is(ObjectKind::Name, Reach::Strict, pattern, object), strict, "{pattern} {object}");
+            assert_eq!(is(ObjectKind::Name, Reach::Broad, pattern, object), broad, "{pattern} {object}");
+        }
     }
 }
