@@ -36,8 +36,9 @@ pub(crate) fn sync_dir(dir: &std::path::Path) -> io::Result<()> {
 
 #[cfg(test)]
 pub(crate) mod faulty {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::time::Instant;
 
     use super::*;
 
@@ -60,7 +61,7 @@ pub(crate) mod faulty {
 
     /// A disk whose syncs wait for as long as the gate is locked.
     #[derive(Debug)]
-    pub(crate) struct Hanging(pub(crate) File, pub(crate) Arc<std::sync::Mutex<()>>);
+    pub(crate) struct Hanging(pub(crate) File, pub(crate) Arc<Mutex<()>>);
 
     impl Disk for Hanging {
         fn append(&self, bytes: &[u8]) -> io::Result<()> {
@@ -70,6 +71,37 @@ pub(crate) mod faulty {
         fn sync(&self) -> io::Result<()> {
             let _turn = self.1.lock().unwrap();
             self.0.sync()
+        }
+
+        fn truncate(&self, len: u64) -> io::Result<()> {
+            self.0.truncate(len)
+        }
+    }
+
+    /// What was done to a file, and when it was done.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Done {
+        Append(Instant),
+        /// From when until when: what was appended before it began is durable when it has ended.
+        Sync(Instant, Instant),
+    }
+
+    /// A disk that keeps a diary.
+    #[derive(Debug)]
+    pub(crate) struct Timed(pub(crate) File, pub(crate) Arc<Mutex<Vec<Done>>>);
+
+    impl Disk for Timed {
+        fn append(&self, bytes: &[u8]) -> io::Result<()> {
+            self.0.append(bytes)?;
+            self.1.lock().unwrap().push(Done::Append(Instant::now()));
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            let begun = Instant::now();
+            self.0.sync()?;
+            self.1.lock().unwrap().push(Done::Sync(begun, Instant::now()));
+            Ok(())
         }
 
         fn truncate(&self, len: u64) -> io::Result<()> {

@@ -270,7 +270,7 @@ fn millis(span: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::disk::faulty::Hanging;
+    use crate::audit::disk::faulty::{Done, Hanging, Timed};
     use crate::domain::Outcome;
     use crate::recording::lab::{Lab, PLAYED, at, play};
     use crate::recording::{Frame, RecordingError, Stream};
@@ -298,6 +298,46 @@ mod tests {
         recorder.seal(at(9_001), Outcome::ClientClosed).unwrap();
         let report = lab.verify(&lab.path(1));
         assert!(report.intact() && report.attested == PLAYED + 1, "{report:?}");
+    }
+
+    /// The longest that something appended waited until a sync that began after it had ended; nothing as long as something waits.
+    fn longest_wait(diary: &[Done]) -> Option<Duration> {
+        let mut longest = Duration::ZERO;
+        for (place, done) in diary.iter().enumerate() {
+            let Done::Append(appended) = done else { continue };
+            let durable = diary.iter().skip(place).find_map(|later| match later {
+                Done::Sync(begun, ended) if begun >= appended => Some(*ended),
+                Done::Append(_) | Done::Sync(..) => None,
+            })?;
+            longest = longest.max(durable - *appended);
+        }
+        Some(longest)
+    }
+
+    #[test]
+    fn a_frame_is_durable_within_the_interval_also_while_others_follow_it() {
+        // The longest that a configuration may say.
+        let interval = Duration::from_millis(200);
+        let lab = Lab::with(|config| Config { sync_interval: interval, ..config });
+        let diary = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&diary);
+        let recorder = lab.create_on(1, |file| Box::new(Timed(file, kept))).unwrap();
+        let data = Frame::Data { channel: 0, stream: Stream::Output, data: b"0123456789" };
+        let mut waited = Vec::new();
+        // A machine that is busy with other things may be late; one on which nothing is ever in time has another reason.
+        let in_time = (0..20).any(|round| {
+            diary.lock().unwrap().clear();
+            for frame in 0..100 {
+                recorder.write(at(round * 1_000 + frame), &data).unwrap();
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            wait_until("all of it is durable", || longest_wait(&diary.lock().unwrap()).is_some());
+            waited.extend(longest_wait(&diary.lock().unwrap()));
+            waited.last().is_some_and(|longest| *longest <= interval)
+        });
+        assert!(in_time, "frames waited for {waited:?}");
+        let appended = diary.lock().unwrap().iter().filter(|done| matches!(done, Done::Append(_))).count();
+        assert_eq!(appended, 100, "each frame is with the system when its write has returned");
     }
 
     #[tokio::test]
