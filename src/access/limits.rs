@@ -118,6 +118,8 @@ pub struct HttpLimits {
     pub headers_max: usize,
     /// The body of one request that has to be read before it is decided.
     pub body_bytes_max: usize,
+    /// The body of one request that goes on in pieces.
+    pub upload_bytes_max: u64,
     /// Requests at once on one HTTP/2 connection.
     pub streams_max: u32,
     /// From the first byte of a request's headers to the last.
@@ -138,6 +140,7 @@ impl Default for HttpLimits {
             header_bytes_max: 32 << 10,
             headers_max: 100,
             body_bytes_max: 8 << 20,
+            upload_bytes_max: 1 << 30,
             streams_max: 100,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),

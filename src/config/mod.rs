@@ -317,6 +317,7 @@ fn read_http(limits: &mut Section<'_, '_>, report: &mut Report<'_>) -> HttpLimit
         headers_max: bytes("headers_max", d.headers_max, 10..=1_000),
         body_bytes_max: bytes("body_bytes_max", d.body_bytes_max, (1 << 10)..=(1 << 30)),
         kept_bytes_max: bytes("kept_bytes_max", d.kept_bytes_max, 0..=(16 << 20)),
+        upload_bytes_max: h.number(report, "upload_bytes_max", d.upload_bytes_max, (1 << 10)..=(1 << 40)),
         streams_max: u32::try_from(h.number(report, "streams_max", u64::from(d.streams_max), 1..=10_000))
             .unwrap_or(d.streams_max),
         header_timeout: h.millis(report, "header_timeout_ms", 10_000, 100..=120_000),

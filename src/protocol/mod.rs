@@ -3,6 +3,7 @@
 //! A new protocol is one folder, one line in [`all`] and rows in `policies/`; one that goes over HTTP has its line in [`OVER_HTTP`].
 
 pub mod gnmi;
+pub mod http_api;
 pub mod netconf;
 pub mod restconf;
 pub mod ssh;
@@ -11,7 +12,7 @@ pub mod web;
 use crate::access::{Protocol, Subsystem};
 
 /// What goes over HTTP; the first that takes a request has it.
-static OVER_HTTP: &[&dyn web::Service] = &[&gnmi::Gnmi, &restconf::Restconf];
+static OVER_HTTP: &[&dyn web::Service] = &[&gnmi::Gnmi, &restconf::Restconf, &http_api::HttpApi];
 
 static WEB: web::Web = web::Web::new(OVER_HTTP);
 

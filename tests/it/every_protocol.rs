@@ -58,6 +58,13 @@ fn driver(protocol: &str) -> &'static dyn Driver {
             follow: "/restconf/streams/ticks",
             allow: &[("restconf.get", "/"), ("restconf.stream", "ticks")],
         },
+        "https" => &https::Https {
+            protocol: "https",
+            lines: "",
+            once: "/plain/a",
+            follow: "/events/ticks",
+            allow: &[("http.get", "/plain/*"), ("http.get", "/events/**")],
+        },
         "netconf" => &netconf::Netconf,
         "ssh" => &ssh::Ssh,
         other => panic!(

@@ -34,13 +34,13 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 const PROTOCOL_MAY: &[&str] = &["domain", "access", "recording", "protocol"];
 
 /// The transport that protocols share, and which of them may name it.
-const SHARED: (&str, &[&str]) = ("web", &["restconf", "gnmi"]);
+const SHARED: (&str, &[&str]) = ("web", &["restconf", "gnmi", "http_api"]);
 
 /// Crates that stay where they are adapted: crate, and the places (files or folders under `src/`) that may name it.
 const CONFINED: &[(&str, &[&str])] = &[
     ("casbin", &["policy/casbin.rs"]),
     ("russh", &["element/ssh", "element/ssh.rs", "protocol/ssh", "lab"]),
-    ("hyper", &["console", "telemetry", "protocol/web", "protocol/restconf", "protocol/gnmi"]),
+    ("hyper", &["console", "telemetry", "protocol/web", "protocol/restconf", "protocol/gnmi", "protocol/http_api"]),
     ("rcgen", &["identity/", "cli/", "lab"]),
 ];
 

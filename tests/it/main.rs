@@ -22,6 +22,7 @@ mod forwards;
 mod forwards_allowed;
 mod gnmi;
 mod hostile;
+mod http_api;
 mod layers;
 mod legacy;
 mod limits;

@@ -23,18 +23,18 @@ fn both_versions_are_spoken_on_an_element_and_the_console_keeps_its_own_name() {
     need!("curl", "python3");
     let (site, gateway, web) = gateway(|_| {});
     for (option, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
-        let answer = web.curl(&[option], "/").is(404);
+        let answer = web.curl(&[option], "/").is(403);
         assert_eq!((answer.version.as_str(), answer.errors.as_str()), (version, ""));
         assert!(answer.headers.contains("content-type: text/plain"), "{answer:?}");
     }
     assert_eq!(web.raw("h2,http/1.1", &json!([])).alpn.as_deref(), Some("h2"));
     let spoken = web.raw("-", &json!([format!("GET / HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n")]));
-    assert_eq!((spoken.alpn.as_deref(), spoken.statuses()), (None, vec![404]));
+    assert_eq!((spoken.alpn.as_deref(), spoken.statuses()), (None, vec![403]));
     let mut own = Web::new(&site, &gateway, "ada", "r1");
     own.host = DOMAIN.to_owned();
     let console = own.curl(&["--http2"], "/v1/sessions").is(200);
     assert_eq!(console.version, "1.1", "the console speaks HTTP/1.1, whatever else is offered");
-    assert!(web.curl(&[], "/v1/sessions").is(404).body.contains("nothing"));
+    assert!(web.curl(&[], "/v1/sessions").is(403).body.contains("not allowed for ada"));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn another_authority_than_the_connection_is_refused() {
         for host in ["r2.sallyport.carrier.example", DOMAIN, "localhost", "r1.sallyport.carrier.example.evil"] {
             web.curl(&[option, "-H", &format!("Host: {host}")], "/").is(421);
         }
-        web.curl(&[option, "-H", "Host: R1.Sallyport.carrier.example:443"], "/").is(404);
+        web.curl(&[option, "-H", "Host: R1.Sallyport.carrier.example:443"], "/").is(403);
     }
     for (request, status) in [
         (format!("GET / HTTP/1.1\r\n{HOST}{HOST}\r\n"), 400),
@@ -54,7 +54,7 @@ fn another_authority_than_the_connection_is_refused() {
         (format!("GET https://r2.{DOMAIN}/ HTTP/1.1\r\n{HOST}\r\n"), 421),
         (format!("GET https://r1.{DOMAIN}/ HTTP/1.1\r\nHost: r2.{DOMAIN}\r\n\r\n"), 421),
         (format!("GET http://r1.{DOMAIN}/ HTTP/1.1\r\n{HOST}\r\n"), 400),
-        (format!("GET https://r1.{DOMAIN}/ HTTP/1.1\r\n{HOST}\r\n"), 404),
+        (format!("GET https://r1.{DOMAIN}/ HTTP/1.1\r\n{HOST}\r\n"), 403),
         (format!("CONNECT r1.{DOMAIN}:443 HTTP/1.1\r\n{HOST}\r\n"), 405),
         (format!("TRACE / HTTP/1.1\r\n{HOST}\r\n"), 405),
         (format!("OPTIONS * HTTP/1.1\r\n{HOST}\r\n"), 400),
@@ -87,13 +87,13 @@ fn nothing_can_be_smuggled_in() {
     ] {
         let said = web.raw("http/1.1", &json!([format!("POST / HTTP/1.1\r\n{HOST}{head}{inner}")]));
         assert!(said.closed && said.statuses().len() <= 1, "{head:?}: {said:?}");
-        assert!(said.statuses().iter().all(|status| [400, 404].contains(status)), "{head:?}: {said:?}");
+        assert!(said.statuses().iter().all(|status| [400, 403].contains(status)), "{head:?}: {said:?}");
         assert!(!said.text.contains("421"), "the inner request was read as one: {head:?}: {said:?}");
     }
     // Requests that follow each other are told apart.
     let one = format!("POST /a HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     let two = format!("GET /b HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n");
-    assert_eq!(web.raw("http/1.1", &json!([format!("{one}{two}")])).statuses(), [404, 404]);
+    assert_eq!(web.raw("http/1.1", &json!([format!("{one}{two}")])).statuses(), [403, 403]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn headers_and_silence_have_limits() {
     });
     let long = format!("X: {}", "a".repeat(9_000));
     assert_eq!(web.curl(&["--http1.1", "-H", &long], "/").status, 431);
-    assert_ne!(web.curl(&["--http2", "-H", &long], "/").status, 404);
+    assert_ne!(web.curl(&["--http2", "-H", &long], "/").status, 403);
     let names: Vec<String> = (0..30).map(|n| format!("X-{n}: y")).collect();
     for option in ["--http1.1", "--http2"] {
         let options: Vec<&str> = [option].into_iter().chain(names.iter().flat_map(|n| ["-H", n])).collect();

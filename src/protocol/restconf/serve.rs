@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::body::{Body as _, Bytes};
-use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::response;
 use hyper::{Method, StatusCode};
@@ -12,10 +12,9 @@ use super::actions::{Asked, Refused, Seen, asked, is_restconf};
 use super::{HOST_META, errors};
 use crate::access::{BoxFuture, Element, Refusal, Service, Visit};
 use crate::domain::Outcome;
-use crate::protocol::web::headers::{single, towards_client, towards_element};
-use crate::protocol::web::location::{Places, rewritten};
+use crate::protocol::web::headers::single;
 use crate::protocol::web::{
-    self, Allowed, Body, Conversation, ReadError, Request, Response, SendError, Sent, Upstream, status_of,
+    self, Allowed, Body, Conversation, ReadError, Request, Response, Roots, SendError, Sent, Upstream, status_of,
 };
 
 /// RESTCONF, as HTTP carries it.
@@ -148,7 +147,7 @@ impl Serving {
         let element = rules.inventory.find(self.visit.element()).cloned().ok_or_else(unreachable)?;
         let root = root_of(&element).ok_or_else(unreachable)?;
         allowed.requested(&body).map_err(failed)?;
-        let request = upstream_request(head, &format!("{root}{}{}", asked.path, asked.query), body);
+        let request = web::request_of(head, &format!("{root}{}{}", asked.path, asked.query), Body::full(body));
         let request = request.map_err(|text| (bad(&text), Outcome::ProtocolError))?;
         let mut stop = allowed.stopped();
         let grant = allowed.grant().map_err(failed)?;
@@ -166,47 +165,13 @@ impl Serving {
                 SendError::Broken(_) => failed(Refusal::Unavailable(Outcome::ElementClosed)),
             }
         })?;
-        let answer = self.passing(head, &element, &root, &sent).map_err(|failure| (failure, Outcome::ElementClosed))?;
-        Ok((sent, answer))
-    }
-
-    /// The answer's status and headers, as far as they go on.
-    fn passing(&self, head: &Parts, element: &Element, root: &str, sent: &Sent) -> Result<response::Parts, Failure> {
-        let odd = |text: &str| Failure { status: 502, tag: "operation-failed", text: text.to_owned() };
-        let status = sent.answer.status();
-        if matches!(status.as_u16(), 401 | 407) {
-            return Err(odd("the element does not accept the gateway's credential"));
-        }
-        if status.is_informational() {
-            return Err(odd("the element answered with something that is no answer"));
-        }
-        let headers = sent.answer.headers();
-        let (mut answer, ()) = hyper::Response::new(()).into_parts();
-        answer.status = status;
-        answer.headers = towards_client(headers);
-        if head.method == Method::HEAD
-            && let Some(length) = headers.get(CONTENT_LENGTH)
-        {
-            answer.headers.insert(CONTENT_LENGTH, length.clone());
-        }
-        let location = single(headers, &LOCATION).unwrap_or_default();
-        let hosts = hosts_of(element);
-        let places = Places {
-            element_hosts: &hosts,
-            element_root: root,
-            own_root: "/restconf",
-            authority: web::authority_of(head).unwrap_or_default(),
-        };
-        match location.map(|location| rewritten(location, &places)) {
-            Some(Some(location)) => {
-                let value = HeaderValue::from_str(&location).map_err(|_| odd("the element names no location"))?;
-                answer.headers.insert(LOCATION, value);
+        let roots = Roots { element: &root, own: "/restconf" };
+        match web::answer_of(head, &element, roots, &sent) {
+            Ok(answer) => Ok((sent, answer)),
+            Err(text) => {
+                Err((Failure { status: 502, tag: "operation-failed", text: text.to_owned() }, Outcome::ElementClosed))
             }
-            // SECURITY: a client must not be led past the gateway.
-            Some(None) if status.is_redirection() => return Err(odd("the element redirects elsewhere")),
-            Some(None) | None => {}
         }
-        Ok(answer)
     }
 }
 
@@ -233,19 +198,4 @@ fn host_meta(head: &Parts) -> Result<Response, Failure> {
 /// Where the element has RESTCONF.
 fn root_of(element: &Element) -> Option<String> {
     element.service(Service::Https)?.restconf.clone()
-}
-
-/// The names under which the element may speak of itself.
-fn hosts_of(element: &Element) -> Vec<String> {
-    let Some(service) = element.service(Service::Https) else { return Vec::new() };
-    let own = service.server_name.to_str().into_owned();
-    service.addresses.iter().map(|address| address.host.clone()).chain([own]).collect()
-}
-
-/// The request as it goes to the element: written anew, with the headers that pass and the body that was decided.
-fn upstream_request(head: &Parts, url: &str, body: Bytes) -> Result<hyper::Request<Body>, String> {
-    let builder = hyper::Request::builder().method(head.method.clone()).uri(url);
-    let mut request = builder.body(Body::full(body)).map_err(|e| e.to_string())?;
-    *request.headers_mut() = towards_element(&head.headers, &[]);
-    Ok(request)
 }

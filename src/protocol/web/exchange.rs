@@ -24,11 +24,11 @@ const LULL: Duration = Duration::from_millis(20);
 /// An allowed request, on its channel of the session. Dropped before it has ended, it was broken off by the client.
 #[derive(Debug)]
 pub struct Allowed {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     grant: Option<Grant>,
-    channel: u32,
+    pub(super) channel: u32,
     what: String,
-    limits: HttpLimits,
+    pub(super) limits: HttpLimits,
 }
 
 /// Every action of a request, for as long as its answer goes on.
@@ -100,6 +100,12 @@ impl Allowed {
     pub fn requested(&self, body: &[u8]) -> Result<(), Refusal> {
         self.session.count_in(body.len());
         self.record(&self.exchange(Part::Request, None, body, false)).map_err(Refusal::Unavailable)
+    }
+
+    /// Records a request of whose body this is the beginning.
+    pub(super) fn begun(&self, body: &[u8]) -> Result<(), Refusal> {
+        self.session.count_in(body.len());
+        self.record(&self.exchange(Part::Request, None, body, true)).map_err(Refusal::Unavailable)
     }
 
     /// Ends the channel without an answer of the element.

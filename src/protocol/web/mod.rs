@@ -17,7 +17,9 @@ pub(crate) mod fuzz;
 mod guard;
 pub mod headers;
 pub mod location;
+mod passing;
 pub mod path;
+mod sending;
 mod service;
 mod tasks;
 #[cfg(test)]
@@ -32,6 +34,8 @@ use crate::access::{Access, BoxFuture, Client, Entry, Protocol, Spoken};
 pub use authority::authority_of;
 pub use body::{Body, BodyError, ReadError, read};
 pub use exchange::{Allowed, status_of};
+pub use passing::{Roots, answer_of, request_of};
+pub use sending::SendingError;
 pub use service::{Conversation, Request, Response, Service, refused, says};
 pub use tasks::Tasks;
 pub use upstream::{Lease, SendError, Sent, Upstream};
