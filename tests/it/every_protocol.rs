@@ -260,9 +260,11 @@ fn client_gone() {
 #[test]
 fn shutdown() {
     for_each(|driver| {
-        let stage = driver.start(&mut |site| site.configure("limits", "drain_grace_ms", 500));
+        let mut stage = driver.start(&mut |site| site.configure("limits", "drain_grace_ms", 500));
         let mut live = driver.open(&stage, "ada");
         stage.gateway.process.signal("TERM");
+        // Until it is gone it alone may read its log, and answers nobody any more.
+        wait_until("the gateway is gone", SOON, || !stage.gateway.process.running());
         ends(&stage, &mut live, &["shutdown"]);
     });
 }

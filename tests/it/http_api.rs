@@ -111,7 +111,7 @@ fn bodies_pass_in_pieces_within_limits_and_leave_their_digest() {
     let plane = Plane::with("\"https\"", "", |site| {
         site.row("p, user:ada, element:r1, *, http.put, /files/*, allow");
         site.row("p, user:ada, element:r1, *, http.get, /files/*, allow");
-        site.configure("limits.http", "upload_bytes_max", 1 << 20);
+        site.configure("limits.http", "upload_bytes_max", 600_000);
         site.configure("limits.http", "kept_bytes_max", 1000);
         site.configure("limits.http", "body_timeout_ms", 800);
     });
@@ -124,7 +124,7 @@ fn bodies_pass_in_pieces_within_limits_and_leave_their_digest() {
     {
         web.curl(&[&options[..], &["-X", "PUT", "--data-binary", &upload]].concat(), "/files/a").is(204);
     }
-    fs::write(&file, "0123456789".repeat(120_000)).expect("a file");
+    fs::write(&file, "0123456789".repeat(70_000)).expect("a file");
     web.curl(&["--http2", "-X", "PUT", "--data-binary", &upload], "/files/b").is(413);
     let cut =
         web.curl(&["--http1.1", "-H", "Transfer-Encoding: chunked", "-X", "PUT", "--data-binary", &upload], "/files/c");

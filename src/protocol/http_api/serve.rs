@@ -1,6 +1,7 @@
 //! Serves the requests of one connection: understand, ask, record, forward.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -18,6 +19,9 @@ use crate::protocol::web::{
 
 /// Where RESTCONF is for clients.
 const RESTCONF_ELSEWHERE: &str = "this is RESTCONF, which is served at /restconf, where its data is decided";
+
+/// How long a body may come that is not taken.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// HTTPS APIs, as HTTP carries them. It takes whatever the others leave.
 #[derive(Debug)]
@@ -123,6 +127,8 @@ impl Serving {
         let asked = asked(head.method.as_str(), head.uri.path(), head.uri.query())?;
         let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         if reads && !body.is_end_stream() {
+            // Taken off the line, so that the client reads the answer.
+            web::read(body, 0, LINGER).await.ok();
             return Err(Failure::new(400, format!("{} has no body", head.method)));
         }
         let what = format!("{} {}", head.method, asked.url());
