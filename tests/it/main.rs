@@ -39,6 +39,7 @@ mod service;
 mod setup;
 mod ssh_identical;
 mod threats;
+mod transport;
 mod trust_live;
 mod vocabulary;
 mod web;

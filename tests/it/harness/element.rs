@@ -181,7 +181,7 @@ pub struct AsyncServer {
     /// Where it listens.
     pub port: u16,
     dir: PathBuf,
-    _process: Process,
+    process: Process,
 }
 
 impl AsyncServer {
@@ -204,7 +204,13 @@ impl AsyncServer {
         let mut process = Process::start(dir, "asyncssh", &mut command);
         let port = process
             .tells("its port", super::SOON, |out| out.lines().find_map(|l| l.strip_prefix("port ")?.parse().ok()));
-        Self { port, dir: dir.to_owned(), _process: process }
+        Self { port, dir: dir.to_owned(), process }
+    }
+
+    /// The port of another server that it told of by `name`.
+    pub fn port_of(&self, name: &str) -> u16 {
+        let told = self.process.out();
+        told.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).expect("it told")
     }
 
     /// Its public host key.
