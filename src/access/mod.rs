@@ -112,6 +112,7 @@ pub struct Access {
     pace: pace::Pace,
     engine: engine::Engine,
     auditing_locks: tokio::sync::Mutex<()>,
+    began: Timestamp,
 }
 
 /// Recordings that are begun or sealed at once.
@@ -149,6 +150,7 @@ impl Access {
             pace: pace::Pace::default(),
             engine: engine::Engine::new(std::time::Instant::now()),
             auditing_locks: tokio::sync::Mutex::new(()),
+            began: clock::now(),
             parts,
             counters: limits::Counters::new(),
             live: Live::default(),
@@ -172,6 +174,11 @@ impl Access {
     /// The domain under which elements are reached.
     pub fn domain(&self) -> &str {
         &self.parts.domain
+    }
+
+    /// When it began.
+    pub fn began(&self) -> Timestamp {
+        self.began
     }
 
     /// What peers may take.

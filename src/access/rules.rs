@@ -43,7 +43,11 @@ impl Rules {
         };
         let tags = inventory.as_ref().map(Inventory::tags).unwrap_or_default();
         match (inventory, PolicySet::of(folder, &tags)) {
-            (Ok(inventory), Ok(policy)) => Ok(Self { policy, inventory }),
+            (Ok(inventory), Ok(policy)) => {
+                let rules = Self { policy, inventory };
+                let problems = rules.missing_apis();
+                if problems.is_empty() { Ok(rules) } else { Err(problems) }
+            }
             (Ok(_), Err(problems)) | (Err(problems), Ok(_)) => Err(problems),
             // The policy's complaints about elements follow from the inventory's; the inventory's come first.
             (Err(mut problems), Err(more)) => {
@@ -51,6 +55,16 @@ impl Rules {
                 Err(problems)
             }
         }
+    }
+
+    /// Documents that elements are held to and that are not there.
+    fn missing_apis(&self) -> Vec<Problem> {
+        let missing = |element: &Arc<crate::element::Element>| {
+            let file = element.service(crate::element::Service::Https)?.api.as_deref()?;
+            let text = format!("element `{}`: its `api` {file} is not in the folder", element.name());
+            self.policy.api(file).is_none().then(|| Problem { file: inventory::FILE.to_owned(), line: 0, text })
+        };
+        self.inventory.iter().filter_map(missing).collect()
     }
 
     /// What is no mistake and probably not meant, or works today and needs somebody before long.

@@ -122,7 +122,11 @@ pub enum Obligation {
     Source(String),
     /// `window:…`: as written.
     Window(String),
-    /// One that this version knows by name and cannot yet fulfil (`review:N`, `ticket`, `mask`): it always denies.
+    /// `customer-auth`: the customer whose record it is has agreed; the protocol verifies the proof.
+    CustomerAuth,
+    /// `mask:POINTER`: as written; the protocol masks those fields of the answer.
+    Mask(String),
+    /// One that this version knows by name and cannot yet fulfil (`review:N`, `ticket`): it always denies.
     Unfulfilled(String),
 }
 

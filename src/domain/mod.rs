@@ -4,6 +4,7 @@
 //! Text becomes a domain type in one place (`parse`), and a value that exists is valid.
 
 mod action;
+pub mod api;
 pub mod data;
 mod decision;
 mod element;

@@ -6,6 +6,7 @@
 //!
 //! Not here: reading `elements.toml` (see [`crate::element`]), watching the folder, swapping one set for the next (see [`crate::access`]).
 
+mod apis;
 mod casbin;
 mod cases;
 mod classes;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::domain::{Door, Obligation, Request, Timestamp, parse_duration};
+use crate::domain::api::Pointer;
+use crate::domain::{Door, Obligation, Request, Timestamp, Verb, parse_duration};
 
 use super::window::Window;
 
@@ -15,8 +16,10 @@ use super::window::Window;
 #[derive(Debug, Clone)]
 pub(super) enum Duty {
     Assurance(u8),
+    CustomerAuth,
     Door(Door),
     Device,
+    Mask(Pointer),
     Max(Duration),
     Source(IpNet, String),
     Unfulfilled(String),
@@ -38,7 +41,7 @@ impl Duty {
         let unknown = || {
             format!(
                 "`{}` is not an obligation; known are assurance:N, door:mtls, door:ssh, device, max:8h, source:CIDR, window:DAYS HH:MM-HH:MM ZONE, \
-                 and (not fulfilled yet, so they deny) review:N, ticket, mask",
+                 for requests of HTTPS APIs customer-auth and mask:POINTER, and (not fulfilled yet, so they deny) review:N, ticket",
                 text.escape_debug()
             )
         };
@@ -61,7 +64,11 @@ impl Duty {
             ("review", Some(count)) if matches!(count.as_bytes(), [b'1'..=b'9']) => {
                 Ok(Self::Unfulfilled(text.to_owned()))
             }
-            ("ticket" | "mask", None) => Ok(Self::Unfulfilled(text.to_owned())),
+            ("ticket", None) => Ok(Self::Unfulfilled(text.to_owned())),
+            ("customer-auth", None) => Ok(Self::CustomerAuth),
+            ("mask", Some(pointer)) => {
+                pointer.parse().map(Self::Mask).map_err(|e: crate::domain::ParseError| e.to_string())
+            }
             _ => Err(unknown()),
         }
     }
@@ -70,6 +77,8 @@ impl Duty {
     pub(super) fn facts(&self) -> Obligation {
         match self {
             Self::Assurance(level) => Obligation::Assurance(*level),
+            Self::CustomerAuth => Obligation::CustomerAuth,
+            Self::Mask(pointer) => Obligation::Mask(pointer.to_string()),
             Self::Door(door) => Obligation::Door(*door),
             Self::Device => Obligation::Device,
             Self::Max(span) => Obligation::Max(*span),
@@ -83,6 +92,8 @@ impl Duty {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Assurance(level) => format!("assurance:{level}"),
+            Self::CustomerAuth => "customer-auth".to_owned(),
+            Self::Mask(pointer) => format!("mask:{pointer}"),
             Self::Door(door) => format!("door:{}", door.as_str()),
             Self::Device => "device".to_owned(),
             Self::Max(span) => format!("max:{}s", span.as_secs()),
@@ -99,6 +110,14 @@ impl Duty {
             Self::Assurance(level) => {
                 let have = request.assurance.level();
                 holds(have >= *level, format!("needs assurance level {level}; this login has level {have}"))
+            }
+            // SECURITY: these are fulfilled by what serves HTTPS APIs, and by nothing else.
+            Self::CustomerAuth => holds(
+                is_http(request),
+                "needs the customer's authentication, which only an HTTPS API can show".to_owned(),
+            ),
+            Self::Mask(pointer) => {
+                holds(is_http(request), format!("needs `mask:{pointer}`, which is done for HTTPS APIs alone"))
             }
             Self::Door(door) => holds(request.door == *door, format!("needs the {} door", door.as_str())),
             Self::Device => holds(request.device.is_some(), "needs a credential that names a device".to_owned()),
@@ -121,6 +140,20 @@ impl Duty {
             },
         }
     }
+}
+
+/// Whether what is asked for is a request of HTTP that has an answer.
+fn is_http(request: &Request) -> bool {
+    matches!(
+        request.action.verb,
+        Verb::HttpGet
+            | Verb::HttpHead
+            | Verb::HttpOptions
+            | Verb::HttpPost
+            | Verb::HttpPut
+            | Verb::HttpPatch
+            | Verb::HttpDelete
+    )
 }
 
 /// An address in one form, so that `::ffff:10.0.0.1` is `10.0.0.1`.
@@ -188,7 +221,12 @@ mod tests {
             "review:x",
             "review:10",
             "ticket:1",
+            "mask",
+            "mask:",
             "mask:all",
+            "mask:/a//b",
+            "mask:/**",
+            "customer-auth:x",
             "be-nice",
             "Assurance:2",
             " device",
@@ -214,7 +252,8 @@ mod tests {
             "source:2001:db8::/32",
             "review:1",
             "ticket",
-            "mask",
+            "mask:/imsi",
+            "customer-auth",
         ] {
             assert!(!holds(text, &base), "{text}");
         }

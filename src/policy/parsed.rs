@@ -1,9 +1,11 @@
 //! The files of a set, understood: rows, classes, cases and whom to ask.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::apis;
 use super::casbin::check_model;
 use super::cases::{self, Case};
 use super::classes::Classes;
@@ -11,6 +13,7 @@ use super::files::{self, Folder};
 use super::models;
 use super::rows::{self, Rows};
 use super::{ElementTags, Problem};
+use crate::domain::api::Api;
 use crate::domain::data::Models;
 
 pub(super) const MODEL_FILE: &str = "model.conf";
@@ -33,6 +36,7 @@ pub(super) struct Parsed {
     pub(super) rows: Rows,
     pub(super) cases: Vec<Case>,
     pub(super) models: Models,
+    pub(super) apis: BTreeMap<String, Arc<Api>>,
     /// Those of the inventory, and those that cases invent.
     pub(super) elements: Vec<ElementTags>,
 }
@@ -56,6 +60,7 @@ impl Parsed {
         let cases =
             folder.text(cases::FILE, problems).map(|text| cases::parse(&text, elements, problems)).unwrap_or_default();
         let models = folder.text(models::FILE, problems).map(|text| models::parse(&text, problems)).unwrap_or_default();
+        let apis = apis::parse(folder, problems);
         let mut elements = elements.to_vec();
         for case in &cases {
             let Some(invented) = &case.invented else { continue };
@@ -72,7 +77,7 @@ impl Parsed {
                 }),
             }
         }
-        Self { about, rows, cases, models, elements }
+        Self { about, rows, cases, models, apis, elements }
     }
 }
 

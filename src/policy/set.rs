@@ -1,9 +1,11 @@
 //! One policy set: loaded whole, compiled, tested, and then only read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use crate::domain::api::Api;
 use crate::domain::data::Models;
 use crate::domain::{Decision, Effect, Obligation, Reason, Request, Revision, RuleRef, Timestamp, Verb};
 
@@ -36,6 +38,7 @@ pub struct PolicySet {
     cases: Vec<CaseResult>,
     warnings: Vec<Problem>,
     models: Models,
+    apis: BTreeMap<String, Arc<Api>>,
 }
 
 impl std::fmt::Debug for dyn Judge {
@@ -88,6 +91,7 @@ impl PolicySet {
             return Err(problems);
         }
         set.models = parsed.models;
+        set.apis = parsed.apis;
         set.run_cases(&parsed.cases);
         Ok(set)
     }
@@ -116,6 +120,7 @@ impl PolicySet {
             cases: Vec::new(),
             warnings: Vec::new(),
             models: Models::default(),
+            apis: BTreeMap::new(),
         }
     }
 
@@ -177,6 +182,11 @@ impl PolicySet {
     /// The data models that rows and requests speak of.
     pub fn models(&self) -> &Models {
         &self.models
+    }
+
+    /// An API by the file of its document, relative to the folder.
+    pub fn api(&self, file: &str) -> Option<&Arc<Api>> {
+        self.apis.get(file)
     }
 
     /// The mistake of a folder from which the cases have gone while `self`, which has some, is in force.

@@ -12,7 +12,9 @@ pub mod web;
 use crate::access::{Protocol, Subsystem};
 
 /// What goes over HTTP; the first that takes a request has it.
-static OVER_HTTP: &[&dyn web::Service] = &[&gnmi::Gnmi, &restconf::Restconf, &http_api::HttpApi];
+static OVER_HTTP: &[&dyn web::Service] = &[&gnmi::Gnmi, &restconf::Restconf, &HTTP_API];
+
+static HTTP_API: http_api::HttpApi = http_api::HttpApi::new();
 
 static WEB: web::Web = web::Web::new(OVER_HTTP);
 

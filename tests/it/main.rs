@@ -38,6 +38,7 @@ mod restconf;
 mod service;
 mod setup;
 mod ssh_identical;
+mod subscribers;
 mod threats;
 mod transport;
 mod trust_live;

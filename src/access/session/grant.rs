@@ -6,7 +6,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::{Session, Standing};
 use crate::access::{Refusal, Stop, clock};
-use crate::domain::{Action, Event, Outcome, Timestamp};
+use crate::domain::{Action, Event, Obligation, Outcome, Timestamp};
 use crate::element::{self, Element, LinkFacts, LinkSink, Listen, Opening, Service};
 use crate::identity::issue;
 use crate::policy::Permit;
@@ -64,6 +64,11 @@ impl Grant {
     /// What was allowed.
     pub fn action(&self) -> &Action {
         &self.permit.request().action
+    }
+
+    /// What must hold while it is allowed, when it was decided.
+    pub fn obligations(&self) -> &[Obligation] {
+        &self.permit.decision().obligations
     }
 
     /// Names what the channel goes on doing, so that it is decided again with the channel itself.

@@ -6,6 +6,10 @@
 //! Refused: what could be read in two ways, methods without a verb, and what belongs to RESTCONF, which has its own decisions.
 
 pub mod actions;
+mod duties;
+mod failure;
+mod proof;
 mod serve;
+mod usage;
 
 pub use serve::HttpApi;

@@ -1,31 +1,44 @@
 //! Serves the requests of one connection: understand, ask, record, forward.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::Method;
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderName};
 use hyper::http::request::Parts;
 use hyper::http::response;
-use hyper::{Method, StatusCode};
 
-use super::actions::{Asked, Refused, asked};
+use super::actions::{Asked, asked};
+use super::duties::{Duties, State, mask};
+use super::failure::{Failed, Failure, failed};
 use crate::access::{BoxFuture, Element, Refusal, Service, Visit};
-use crate::domain::Outcome;
+use crate::domain::api::{Api, Judged, Seen};
+use crate::domain::{Action, Outcome};
+use crate::protocol::web::headers::single;
 use crate::protocol::web::{
-    self, Allowed, Body, Conversation, ReadError, Request, Response, Roots, SendError, SendingError, Sent, Upstream,
-    status_of,
+    self, Allowed, Body, Conversation, Request, Response, Roots, SendError, SendingError, Sent, Upstream,
 };
 
 /// Where RESTCONF is for clients.
 const RESTCONF_ELSEWHERE: &str = "this is RESTCONF, which is served at /restconf, where its data is decided";
 
-/// How long a body may come that is not taken.
+/// How long a body may come that is not taken, so that the client reads the answer rather than a broken connection.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// HTTPS APIs, as HTTP carries them. It takes whatever the others leave.
 #[derive(Debug)]
-pub struct HttpApi;
+pub struct HttpApi {
+    state: LazyLock<Arc<State>>,
+}
+
+impl HttpApi {
+    /// With nothing counted yet.
+    #[allow(clippy::new_without_default, reason = "a default cannot be made where statics are")]
+    pub const fn new() -> Self {
+        Self { state: LazyLock::new(Arc::default) }
+    }
+}
 
 impl web::Service for HttpApi {
     fn name(&self) -> &'static str {
@@ -39,7 +52,7 @@ impl web::Service for HttpApi {
     fn begin(&self, visit: Arc<Visit>) -> Arc<dyn Conversation> {
         let limits = visit.access().limits();
         let upstream = Upstream::new(limits.http.clone(), limits.keepalive_interval);
-        Arc::new(Serving { visit, upstream })
+        Arc::new(Serving { visit, upstream, state: LazyLock::force(&self.state).clone() })
     }
 }
 
@@ -47,65 +60,24 @@ impl web::Service for HttpApi {
 struct Serving {
     visit: Arc<Visit>,
     upstream: Arc<Upstream>,
+    state: Arc<State>,
 }
 
-/// An answer of the gateway in the element's place.
-#[derive(Debug)]
-struct Failure {
-    status: u16,
-    text: String,
+/// A request and what is known of it.
+struct Call {
+    head: Parts,
+    channel: u32,
+    asked: Asked,
+    /// What the document says of it, when the element has one.
+    api: Option<(Arc<Api>, Judged)>,
+    /// Its body, once it was read.
+    body: Payload,
 }
 
-impl Failure {
-    fn new(status: u16, text: impl Into<String>) -> Self {
-        Self { status, text: text.into() }
-    }
-
-    fn response(&self, headers: &HeaderMap) -> Response {
-        let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if !accepts.contains("json") {
-            return web::says(status, self.text.as_str());
-        }
-        // RFC 9457.
-        let title = status.canonical_reason().unwrap_or_default();
-        let problem = serde_json::json!({ "status": self.status, "title": title, "detail": self.text });
-        let mut response = Response::new(Body::full(problem.to_string()));
-        *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response
-    }
-}
-
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        Self::new(refused.status, refused.text)
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(status_of(&refusal).as_u16(), refusal.message())
-    }
-}
-
-impl From<&ReadError> for Failure {
-    fn from(error: &ReadError) -> Self {
-        let status = match error {
-            ReadError::Broken(_) => 400,
-            ReadError::Late => 408,
-            ReadError::TooLong(_) => 413,
-        };
-        Self::new(status, error.to_string())
-    }
-}
-
-/// A failure after the request was allowed, and how its channel ends.
-type Failed = (Failure, Outcome);
-
-fn failed(refusal: Refusal) -> Failed {
-    let outcome = if let Refusal::Unavailable(outcome) = &refusal { *outcome } else { Outcome::PolicyDenies };
-    (Failure::from(refusal), outcome)
+/// The body of a request.
+enum Payload {
+    Coming(Incoming),
+    Whole(Bytes),
 }
 
 impl Conversation for Serving {
@@ -127,43 +99,95 @@ impl Serving {
         let asked = asked(head.method.as_str(), head.uri.path(), head.uri.query())?;
         let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         if reads && !body.is_end_stream() {
-            // Taken off the line, so that the client reads the answer.
             web::read(body, 0, LINGER).await.ok();
             return Err(Failure::new(400, format!("{} has no body", head.method)));
         }
-        let what = format!("{} {}", head.method, asked.url());
-        let mut allowed = Allowed::ask(&self.visit, channel, vec![asked.action.clone()], what).await?;
-        match self.forward(&mut allowed, channel, &head, &asked, body).await {
-            Ok((sent, answer)) => {
+        let body = if body.is_end_stream() { Payload::Whole(Bytes::new()) } else { Payload::Coming(body) };
+        let mut call = Call { head, channel, asked, api: None, body };
+        let answer = self.serve(&mut call).await;
+        let refused = answer.is_err();
+        if let (true, Payload::Coming(body)) = (refused, call.body) {
+            web::read(body, 0, LINGER).await.ok();
+        }
+        answer
+    }
+
+    async fn serve(&self, call: &mut Call) -> Result<Response, Failure> {
+        self.look_up(call).await?;
+        let what = format!("{} {}", call.head.method, call.asked.url());
+        let asking = Allowed::ask(&self.visit, call.channel, vec![call.asked.action.clone()], what).await;
+        let mut allowed = asking.map_err(|refusal| call.refused(refusal))?;
+        match self.forward(&mut allowed, call).await {
+            Ok((sent, answer, duties)) if duties.masks.is_empty() => {
                 let follows = is_event_stream(&answer);
                 Ok(allowed.relay(sent, answer, follows).await?)
             }
-            Err((failure, outcome)) => {
-                allowed.failed(&failure.status.to_string(), outcome);
-                Err(failure)
+            Ok((sent, answer, duties)) => {
+                let limits = &self.visit.access().limits().http;
+                match mask(&allowed, sent, answer, &duties.masks, limits).await {
+                    Ok((answer, body)) => Ok(allowed.whole(answer, body)?),
+                    Err(failed) => Err(end(&mut allowed, failed)),
+                }
             }
+            Err(failed) => Err(end(&mut allowed, failed)),
         }
     }
 
-    /// Sends an allowed request to the element; gives its answer, whose headers may pass.
-    async fn forward(
-        &self,
-        allowed: &mut Allowed,
-        channel: u32,
-        head: &Parts,
-        asked: &Asked,
-        body: Incoming,
-    ) -> Result<(Sent, response::Parts), Failed> {
-        let element = self.element(channel, asked).await?;
-        let mut stop = allowed.stopped();
-        let body = tokio::select! {
-            outcome = &mut stop => return Err(failed(Refusal::Unavailable(outcome))),
-            body = allowed.sending(body) => body.map_err(|error| match error {
-                SendingError::Body(error) => (Failure::from(&error), Outcome::ClientClosed),
-                SendingError::Refused(refusal) => failed(refusal),
-            })?,
+    /// Finds out what the element's document says of a request, as far as its object goes.
+    async fn look_up(&self, call: &mut Call) -> Result<(), Failure> {
+        let rules = self.visit.access().rules().current();
+        let service = rules.inventory.find(self.visit.element()).and_then(|element| element.service(Service::Https));
+        let Some(file) = service.and_then(|service| service.api.as_deref()) else { return Ok(()) };
+        // Rules without the document are not loaded; should it be missing all the same, nothing is in it.
+        let api = rules.policy.api(file).cloned().unwrap_or_default();
+        let mut judged = call.judge(&api);
+        if api.document.needs_body(call.head.method.as_str(), &call.asked.segments) {
+            self.read(call).await?;
+            judged = call.judge(&api);
+        }
+        call.asked.action = Action::new(call.asked.action.verb, judged.object.clone());
+        call.api = Some((api, judged));
+        Ok(())
+    }
+
+    /// Reads the body of a request whole.
+    async fn read(&self, call: &mut Call) -> Result<(), Failure> {
+        let limits = &self.visit.access().limits().http;
+        let Payload::Coming(body) = std::mem::replace(&mut call.body, Payload::Whole(Bytes::new())) else {
+            return Ok(());
         };
-        let request = web::request_of(head, &asked.url(), body);
+        let read = web::read(body, limits.body_bytes_max, limits.body_timeout).await;
+        call.body = Payload::Whole(read.map_err(|error| Failure::from(&error))?);
+        Ok(())
+    }
+
+    /// Sends an allowed request to the element; gives its answer, whose headers may pass.
+    async fn forward(&self, allowed: &mut Allowed, call: &mut Call) -> Result<(Sent, response::Parts, Duties), Failed> {
+        let element = self.element(call).await?;
+        let duties = Duties::of(allowed.grant().map_err(failed)?.obligations());
+        let duties = match duties {
+            Ok(duties) => duties,
+            Err(why) => return Err(self.forbidden(call, why).await),
+        };
+        let mut stop = allowed.stopped();
+        let headers = tokio::select! {
+            outcome = &mut stop => return Err(failed(Refusal::Unavailable(outcome))),
+            headers = self.judge(call, &duties) => headers?,
+        };
+        let body = match std::mem::replace(&mut call.body, Payload::Whole(Bytes::new())) {
+            Payload::Whole(body) => {
+                allowed.requested(&body).map_err(failed)?;
+                Body::full(body)
+            }
+            Payload::Coming(body) => tokio::select! {
+                outcome = &mut stop => return Err(failed(Refusal::Unavailable(outcome))),
+                body = allowed.sending(body) => body.map_err(|error| match error {
+                    SendingError::Body(error) => (Failure::from(&error), Outcome::ClientClosed),
+                    SendingError::Refused(refusal) => failed(refusal),
+                })?,
+            },
+        };
+        let request = web::request_of(&call.head, &call.asked.url(), body, &headers);
         let request = request.map_err(|text| (Failure::new(400, text), Outcome::ProtocolError))?;
         let grant = allowed.grant().map_err(failed)?;
         let sent = tokio::select! {
@@ -171,20 +195,57 @@ impl Serving {
             sent = self.upstream.send(grant, &element, request) => sent,
         };
         let sent = sent.map_err(|error| self.unanswered(error))?;
-        match web::answer_of(head, &element, Roots { element: "", own: "" }, &sent) {
-            Ok(answer) => Ok((sent, answer)),
+        match web::answer_of(&call.head, &element, Roots { element: "", own: "" }, &sent) {
+            Ok(answer) => Ok((sent, answer, duties)),
             Err(text) => Err((Failure::new(502, text), Outcome::ElementClosed)),
         }
     }
 
+    /// Sees to what is asked of an allowed request beside policy: limits, the document, the customer. Gives the headers that the document has.
+    async fn judge(&self, call: &mut Call, duties: &Duties) -> Result<Vec<HeaderName>, Failed> {
+        let mut headers = Vec::new();
+        if let Some((api, judged)) = &call.api {
+            let api = api.clone();
+            if let Err(too_many) = self.state.count(&self.visit, &api, judged) {
+                let (mut failure, outcome) = self.forbidden(call, &too_many.what).await;
+                (failure.status, failure.after) = (429, Some(too_many.after));
+                return Err((failure, outcome));
+            }
+            self.read(call).await.map_err(|failure| (failure, Outcome::ClientClosed))?;
+            let judged = call.judge(&api);
+            if let Some(wrong) = &judged.wrong {
+                return Err(self.forbidden(call, wrong).await);
+            }
+            headers.extend(judged.headers.iter().filter_map(|name| name.parse::<HeaderName>().ok()));
+            if let Some(auth) = &api.customer_auth {
+                headers.retain(|name| name.as_str() != auth.header);
+            }
+            call.api = Some((api, judged));
+        }
+        let header = |name: &str| call.header(name);
+        let api = call.api.as_ref().map(|(api, judged)| (api, judged));
+        match self.state.customer_auth(&self.visit, duties, api, header) {
+            Ok(()) => Ok(headers),
+            Err(why) => Err(self.forbidden(call, &why).await),
+        }
+    }
+
+    async fn forbidden(&self, call: &Call, why: &str) -> Failed {
+        failed(self.visit.forbid(call.channel, &call.asked.action, why).await)
+    }
+
     /// The element, as the inventory has it now, when this path of it is served here.
-    async fn element(&self, channel: u32, asked: &Asked) -> Result<Arc<Element>, Failed> {
+    async fn element(&self, call: &Call) -> Result<Arc<Element>, Failed> {
         let unreachable = || failed(Refusal::Unavailable(Outcome::ElementUnreachable));
         let rules = self.visit.access().rules().current();
         let element = rules.inventory.find(self.visit.element()).cloned().ok_or_else(unreachable)?;
         let service = element.service(Service::Https).ok_or_else(unreachable)?;
-        if service.restconf.as_deref().is_some_and(|root| asked.is_below(root)) {
-            return Err(failed(self.visit.forbid(channel, &asked.action, RESTCONF_ELSEWHERE).await));
+        if service.restconf.as_deref().is_some_and(|root| call.asked.is_below(root)) {
+            return Err(self.forbidden(call, RESTCONF_ELSEWHERE).await);
+        }
+        // SECURITY: rules that came into force meanwhile may hold the element to a document that was not asked.
+        if service.api.is_some() != call.api.is_some() {
+            return Err(self.forbidden(call, "what holds for this API has just changed; ask again").await);
         }
         Ok(element)
     }
@@ -197,6 +258,43 @@ impl Serving {
             SendError::Broken(_) => failed(Refusal::Unavailable(Outcome::ElementClosed)),
         }
     }
+}
+
+impl Call {
+    /// SECURITY: whoever is denied learns of no document, and so not that the element exists: the object is told as that of any path.
+    fn refused(&self, refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::Denied(text) if self.api.is_some() => {
+                let (object, path) = (&self.asked.action.object, format!("/{}", self.asked.segments.join("/")));
+                Failure::new(403, text.replacen(&shown(object), &shown(&path), 1))
+            }
+            refusal => Failure::from(refusal),
+        }
+    }
+
+    fn header(&self, name: &str) -> Result<Option<String>, String> {
+        let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is no header"))?;
+        Ok(single(&self.head.headers, &name)?.map(str::to_owned))
+    }
+
+    fn judge(&self, api: &Api) -> Judged {
+        let header = |name: &str| self.header(name);
+        let media = single(&self.head.headers, &CONTENT_TYPE).unwrap_or_default();
+        let body = if let Payload::Whole(body) = &self.body { body.as_ref() } else { b"" };
+        let (segments, query) = (&self.asked.segments, &self.asked.query);
+        api.document.judge(&Seen { method: self.head.method.as_str(), segments, query, header: &header, media, body })
+    }
+}
+
+/// An object as a refusal tells it.
+fn shown(object: &str) -> String {
+    let object: String = object.chars().take(200).collect();
+    format!("`{}`", object.escape_debug())
+}
+
+fn end(allowed: &mut Allowed, (failure, outcome): Failed) -> Failure {
+    allowed.failed(&failure.status.to_string(), outcome);
+    failure
 }
 
 /// Whether an answer is a stream of events, which goes on.

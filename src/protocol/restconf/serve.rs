@@ -147,7 +147,7 @@ impl Serving {
         let element = rules.inventory.find(self.visit.element()).cloned().ok_or_else(unreachable)?;
         let root = root_of(&element).ok_or_else(unreachable)?;
         allowed.requested(&body).map_err(failed)?;
-        let request = web::request_of(head, &format!("{root}{}{}", asked.path, asked.query), Body::full(body));
+        let request = web::request_of(head, &format!("{root}{}{}", asked.path, asked.query), Body::full(body), &[]);
         let request = request.map_err(|text| (bad(&text), Outcome::ProtocolError))?;
         let mut stop = allowed.stopped();
         let grant = allowed.grant().map_err(failed)?;

@@ -1,6 +1,6 @@
 //! What goes on: a request towards an element, and what it answered towards the client.
 
-use hyper::header::{CONTENT_LENGTH, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
 use hyper::http::request;
 use hyper::http::response::Parts;
 use hyper::{Method, Request};
@@ -21,14 +21,14 @@ pub struct Roots<'r> {
     pub own: &'r str,
 }
 
-/// The request as it goes to the element: written anew, with the headers that pass.
+/// The request as it goes to the element: written anew, with the headers that pass, and `more`.
 ///
 /// # Errors
 /// `url` is none.
-pub fn request_of(head: &request::Parts, url: &str, body: Body) -> Result<Request<Body>, String> {
+pub fn request_of(head: &request::Parts, url: &str, body: Body, more: &[HeaderName]) -> Result<Request<Body>, String> {
     let builder = Request::builder().method(head.method.clone()).uri(url);
     let mut request = builder.body(body).map_err(|e| e.to_string())?;
-    *request.headers_mut() = towards_element(&head.headers, &[]);
+    *request.headers_mut() = towards_element(&head.headers, more);
     Ok(request)
 }
 

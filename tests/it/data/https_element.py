@@ -1,6 +1,6 @@
 """An element with an HTTPS service: https_element.py CERT KEY CLIENT_CA|- . Prints "port N", then a JSON line for each request: method, path,
 headers, body, and the name in the client's certificate. What it answers depends on the last segment of the path."""
-import http.server, json, ssl, sys, time
+import gzip, http.server, json, ssl, sys, time
 
 cert, key, authority = sys.argv[1:]
 
@@ -38,6 +38,8 @@ class Element(http.server.BaseHTTPRequestHandler):
         special = getattr(self, "do_" + last.replace("-", "_"), None)
         if special and not last.isupper():
             return special()
+        if self.command == "GET" and self.path.startswith("/v1/subscribers"):
+            return self.subscriber(last)
         if self.command in ("PUT", "PATCH", "DELETE"):
             self.send_response(204)
             return self.end_headers()
@@ -100,9 +102,20 @@ class Element(http.server.BaseHTTPRequestHandler):
     def do_two_lengths(self):
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}x")
 
-    def do_customer(self):
-        customer = {"id": "c-1", "name": "Ada", "msisdn": "15550100", "imsi": "001010000000001", "bills": [{"sum": 1, "iban": "X1"}, {"sum": 2, "iban": "X2"}]}
-        self.send(200, json.dumps(customer), kind="application/json")
+    def subscriber(self, last):
+        """A record; the last digits of its number choose what is wrong with the answer."""
+        text = '{"id": "%s", "credit": 12345678901234567890.10, "imsi": "001010000000001", "sim": {"ki": "00AA11BB"}, "bills": [{"sum": 1, "iban": "X1"}, {"sum": 2, "iban": "X2"}]}' % last
+        if last.endswith("991"):
+            return self.send(200, gzip.compress(text.encode()), ("Content-Encoding", "gzip"), kind="application/json")
+        if last.endswith("992"):
+            return self.send(200, "<imsi>001010000000001</imsi>", kind="text/html")
+        if last.endswith("993"):
+            return self.send(200, '{"imsi": "001010000000001", "x": "%s"}' % ("x" * 300000), kind="application/json")
+        if last.endswith("994"):
+            return self.send(200, '{"imsi": "001010000000001"', kind="application/json")
+        if last.endswith("995"):
+            return self.send(500, '{"error": {"imsi": "001010000000001"}}', kind="application/problem+json")
+        self.send(200, text, kind="application/json")
 
 
 class Server(http.server.ThreadingHTTPServer):
