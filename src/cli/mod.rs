@@ -10,6 +10,7 @@ mod connect;
 mod data;
 mod demo;
 mod elements;
+mod examples;
 mod exit;
 mod export;
 mod foundation;
@@ -30,7 +31,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::domain::plain::escaped;
 use build_facts::{BuildFacts, LONG_VERSION, VERSION};
@@ -76,7 +77,9 @@ pub fn run() -> ExitCode {
     if asks_for_facts(std::env::args_os().skip(1)) {
         return print_facts();
     }
-    let result = match Cli::parse().command {
+    let matches = examples::with_examples(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Audit(args) => audit::run(args),
         Command::Check(args) => check::run(args),
         Command::Demo(args) => demo::run(args),

@@ -44,8 +44,6 @@ enum Command {
         json: bool,
     },
     /// Say how a request is decided, by which row, and what it would take
-    ///
-    /// Example: sallyport policy explain --policies policies --who user:noc-engineer --element core-rtr-1 --verb ssh.exec --object "show version"
     Explain(Box<ExplainArgs>),
     ImportNacm(super::nacm::Args),
 }

@@ -1,5 +1,9 @@
 //! The command line as scripts and people use it: what each command says, writes and ends with.
 
+mod contract;
+mod keys;
+mod people;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
