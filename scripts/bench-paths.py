@@ -15,50 +15,14 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess as sp
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-SALLYPORT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/sallyport"
+from benchlib import SALLYPORT, free_port, listening, start, stop, wait_for
+
 ACCOUNT = getpass.getuser()
-started = []
-
-
-def start(command, log, **more):
-    process = sp.Popen([str(part) for part in command], stdout=open(log, "wb"), stderr=sp.STDOUT, **more)
-    started.append(process)
-    return process
-
-
-def stop(*_):
-    for process in reversed(started):
-        if process.poll() is None:
-            process.terminate()
-    for process in started:
-        try:
-            process.wait(10)
-        except sp.TimeoutExpired:
-            process.kill()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(port, within=20):
-    deadline = time.time() + within
-    while time.time() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    sys.exit(f"nothing listens on port {port}")
 
 
 def keygen(path, *more):
@@ -103,13 +67,7 @@ def gateway(dir, name, element_port, host_key, doors):
     log = dir / f"{name}.out"
     process = start([SALLYPORT, "serve", "--config", config], log)
     (dir / f"{name}.pid").write_text(str(process.pid))
-    deadline = time.time() + 30
-    while time.time() < deadline and process.poll() is None:
-        found = re.search(rf"listening {doors} \S*?:(\d+)", log.read_text())
-        if found:
-            return home, int(found[1])
-        time.sleep(0.05)
-    sys.exit(f"{name} does not start:\n{log.read_text()}")
+    return home, listening(process, log, doors)
 
 
 def haproxy(dir, to):
