@@ -18,11 +18,16 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// One whose policy is these rows, after `change`.
     pub(crate) fn with_policy(rows: &str, change: impl FnOnce(PolicySet) -> PolicySet) -> Self {
+        Self::with(rows, "", change)
+    }
+
+    /// The same with these elements.
+    pub(crate) fn with(rows: &str, elements: &str, change: impl FnOnce(PolicySet) -> PolicySet) -> Self {
         let identity = Fixture::new();
         let policies = identity.dir.join("policies");
         std::fs::write(policies.join("policy.csv"), rows).unwrap();
         std::fs::write(policies.join("cases.toml"), "").unwrap();
-        std::fs::write(policies.join("elements.toml"), "").unwrap();
+        std::fs::write(policies.join("elements.toml"), elements).unwrap();
         let Rules { policy, inventory } = Rules::load(&policies).unwrap();
         Self::serving(identity, Rules { policy: change(policy), inventory })
     }

@@ -5,7 +5,7 @@ mod grant;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::limits::Counted;
 use super::live::Entered;
@@ -31,7 +31,7 @@ pub struct Session {
     facts: SessionFacts,
     opening: Mutex<Option<Permit>>,
     recorder: Recorder,
-    granted: Mutex<BTreeMap<u32, Granted>>,
+    granted: Mutex<Channels>,
     stop: Stop,
     /// How the last channel was lost, if it was; a session that the client leaves afterwards ended because of that.
     lost: Mutex<Option<Outcome>>,
@@ -46,10 +46,19 @@ pub struct Session {
     entered: Mutex<Option<Entered>>,
 }
 
+/// The channels, and when supervision looks at them again by itself.
+#[derive(Debug)]
+struct Channels {
+    granted: BTreeMap<u32, Granted>,
+    looks_at: Timestamp,
+}
+
 /// What is allowed on one channel, decided again whenever something changes.
 #[derive(Debug)]
 struct Granted {
     action: Action,
+    /// It has its place, and is not decided yet.
+    asked: bool,
     until: Option<Timestamp>,
     stop: Stop,
     standing: Option<Arc<dyn Standing>>,
@@ -119,7 +128,7 @@ impl Session {
             facts,
             opening: Mutex::new(Some(permit)),
             recorder,
-            granted: Mutex::new(BTreeMap::new()),
+            granted: Mutex::new(Channels { granted: BTreeMap::new(), looks_at: now }),
             stop: Stop::new(),
             lost: Mutex::new(None),
             bytes_in: AtomicU64::new(0),
@@ -150,10 +159,12 @@ impl Session {
     /// The grant of the action that opened the session.
     pub(super) fn grant_opening(self: &Arc<Self>, channel: u32) -> Result<Grant, Refusal> {
         let permit = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match permit {
-            Some(permit) => self.grant(channel, permit),
-            None => Err(Refusal::Unavailable(Outcome::ProtocolError)),
-        }
+        let Some(permit) = permit else { return Err(Refusal::Unavailable(Outcome::ProtocolError)) };
+        let stop = self.place(channel, &permit.request().action);
+        let grant = self.grant(channel, permit, stop);
+        // It was decided a while ago, and supervision does not know of the session yet.
+        self.woken.notify_one();
+        grant
     }
 
     /// Asks for a further channel of the session.
@@ -162,11 +173,14 @@ impl Session {
             return Err(Refusal::Unavailable(outcome));
         }
         let now = clock::now();
+        // It has its place before it is decided: whatever changes from here on finds it there.
+        let stop = self.place(channel, action);
         let answer = self.decide(action, now);
         self.access.count(&answer);
         match answer {
-            Ok(permit) => self.grant(channel, permit),
+            Ok(permit) => self.grant(channel, permit, stop),
             Err(denied) => {
+                self.forget(channel);
                 let decision = DecisionFacts::from(&denied.decision);
                 self.record(&Frame::Decided { channel, action, decision: &decision }).map_err(Refusal::Unavailable)?;
                 denied_event(&self.access, now, &denied, Some(self.facts.session)).await;
@@ -211,24 +225,45 @@ impl Session {
         }
     }
 
-    fn grant(self: &Arc<Self>, channel: u32, permit: Permit) -> Result<Grant, Refusal> {
-        let action = permit.request().action.clone();
-        let decision = permit.decision();
-        self.record(&Frame::ChannelOpened { channel, action: &action, decision: &decision.into() })
-            .map_err(Refusal::Unavailable)?;
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn channels(&self) -> MutexGuard<'_, Channels> {
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, channel: u32, action: &Action) -> Stop {
         let stop = Stop::new();
-        let granted = Granted { action, until: decision.until, stop: stop.clone(), standing: None };
-        self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, granted);
-        self.woken.notify_one();
-        Ok(Grant { session: self.clone(), channel, permit, stop, outcome: Outcome::ClientClosed })
+        let asked = Granted { action: action.clone(), asked: true, until: None, stop: stop.clone(), standing: None };
+        self.channels().granted.insert(channel, asked);
+        stop
+    }
+
+    fn forget(&self, channel: u32) {
+        self.channels().granted.remove(&channel);
+    }
+
+    fn grant(self: &Arc<Self>, channel: u32, permit: Permit, stop: Stop) -> Result<Grant, Refusal> {
+        let (action, decision) = (&permit.request().action, permit.decision());
+        if let Err(outcome) = self.record(&Frame::ChannelOpened { channel, action, decision: &decision.into() }) {
+            self.forget(channel);
+            return Err(Refusal::Unavailable(outcome));
+        }
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut channels = self.channels();
+        if let Some(granted) = channels.granted.get_mut(&channel) {
+            (granted.asked, granted.until) = (false, decision.until);
+        }
+        let sooner = decision.until.is_some_and(|until| until < channels.looks_at);
+        drop(channels);
+        if sooner {
+            self.woken.notify_one();
+        }
+        Ok(Grant { session: self.clone(), channel, permit, stop, outcome: Outcome::ClientClosed, ended: false })
     }
 
     /// Decides every channel's action again. Those that are denied now are stopped; returns the outcome when none is left of some.
     pub(super) fn decide_again(&self, now: Timestamp) -> Option<Outcome> {
-        let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = self.channels();
         let (mut kept, mut ended) = (0_usize, 0_usize);
-        for grant in granted.values_mut().filter(|grant| grant.stop.requested().is_none()) {
+        for grant in channels.granted.values_mut().filter(|grant| grant.stop.requested().is_none()) {
             let standing = grant.standing.as_ref().map(|s| s.actions()).unwrap_or_default();
             let again = self.decide(&grant.action, now).and_then(|permit| {
                 let mut until = permit.decision().until;
@@ -243,6 +278,8 @@ impl Session {
                     grant.until = until;
                     kept += 1;
                 }
+                // Whoever asks is told so at once.
+                Err(_) if grant.asked => grant.stop.request(Outcome::PolicyDenies),
                 Err(denied) => {
                     tracing::info!(session = %self.facts.session, reason = ?denied.decision.reason, "No longer allowed.");
                     grant.stop.request(Outcome::PolicyDenies);
@@ -253,15 +290,12 @@ impl Session {
         (ended > 0 && kept == 0).then_some(Outcome::PolicyDenies)
     }
 
-    /// When time alone may change a decision.
-    pub(super) fn next_edge(&self) -> Option<Timestamp> {
-        self.granted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .filter(|g| g.stop.requested().is_none())
-            .filter_map(|g| g.until)
-            .min()
+    /// Notes that supervision looks again at `wake`, or when time alone may change a decision before that; gives the earlier.
+    pub(super) fn looks_again(&self, wake: Timestamp) -> Timestamp {
+        let mut channels = self.channels();
+        let open = channels.granted.values().filter(|g| g.stop.requested().is_none());
+        channels.looks_at = open.filter_map(|g| g.until).fold(wake, Timestamp::min);
+        channels.looks_at
     }
 
     /// When something last moved.
@@ -281,14 +315,30 @@ impl Session {
     /// # Errors
     /// It was not kept: what it holds must not be forwarded. The whole session is asked to stop.
     pub fn record(&self, frame: &Frame<'_>) -> Result<(), Outcome> {
+        let now = self.moved();
+        self.recorder.write(now, frame).map_err(|error| self.not_kept(&error))
+    }
+
+    /// Hands frames that belong together to the operating system in one piece, all or none.
+    ///
+    /// # Errors
+    /// As with [`Session::record`].
+    pub fn record_all(&self, frames: &[Frame<'_>]) -> Result<(), Outcome> {
+        let now = self.moved();
+        self.recorder.write_all(now, frames).map_err(|error| self.not_kept(&error))
+    }
+
+    fn moved(&self) -> Timestamp {
         let now = clock::now();
         self.active_at.store(now.as_nanos(), Ordering::Relaxed);
-        self.recorder.write(now, frame).map_err(|error| {
-            tracing::error!(session = %self.facts.session, %error, "The recorder takes no more.");
-            let outcome = outcome_of(&error);
-            self.stop.request(outcome);
-            outcome
-        })
+        now
+    }
+
+    fn not_kept(&self, error: &RecordingError) -> Outcome {
+        tracing::error!(session = %self.facts.session, %error, "The recorder takes no more.");
+        let outcome = outcome_of(error);
+        self.stop.request(outcome);
+        outcome
     }
 
     /// Notes that a channel was lost on the element's side rather than ended: unless another follows, that is how the session ended.
@@ -308,7 +358,7 @@ impl Session {
 
     /// Notes that something moved, for what is not recorded byte by byte.
     pub fn touch(&self) {
-        self.active_at.store(clock::now().as_nanos(), Ordering::Relaxed);
+        self.moved();
     }
 
     /// Seals the recording and logs the end, with what the log is told beside the outcome. Called once, by the visit.

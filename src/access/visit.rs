@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, Notify};
 use super::session::{Grant, Session};
 use super::{Access, Refusal, clock};
 use crate::domain::{Account, Action, Event, Outcome, RefusalStage, RequestFacts, Timestamp};
-use crate::identity::Verified;
+use crate::identity::{IdentityError, Verified};
 use crate::policy::{Ask, Denied, Permit, forbid};
 
 /// Where a visit is with its session.
@@ -203,6 +203,18 @@ pub(super) struct Unwelcome {
     pub(super) why: String,
 }
 
+impl From<IdentityError> for Unwelcome {
+    fn from(error: IdentityError) -> Self {
+        let outcome = match error {
+            IdentityError::Expired(_) => Outcome::Expired,
+            IdentityError::Revoked => Outcome::Revoked,
+            IdentityError::Locked(_) => Outcome::Locked,
+            IdentityError::Unacceptable(_) => Outcome::Untrusted,
+        };
+        Self { outcome, why: error.to_string() }
+    }
+}
+
 impl Access {
     /// Whether a client that was admitted would still be, and neither it nor the element is locked.
     pub(super) fn still_welcome(
@@ -211,16 +223,17 @@ impl Access {
         element: Option<&crate::domain::ElementName>,
         now: Timestamp,
     ) -> Result<(), Unwelcome> {
-        use crate::identity::IdentityError;
-        self.trust().current().still_admits(who, now).map_err(|error| {
-            let outcome = match error {
-                IdentityError::Expired(_) => Outcome::Expired,
-                IdentityError::Revoked => Outcome::Revoked,
-                IdentityError::Locked(_) => Outcome::Locked,
-                IdentityError::Unacceptable(_) => Outcome::Untrusted,
-            };
-            Unwelcome { outcome, why: error.to_string() }
-        })?;
+        self.trust().current().still_admits(who, now)?;
+        self.not_locked(who, element, now)
+    }
+
+    /// Whether neither the client nor the element is locked.
+    pub(super) fn not_locked(
+        &self,
+        who: &Verified,
+        element: Option<&crate::domain::ElementName>,
+        now: Timestamp,
+    ) -> Result<(), Unwelcome> {
         match self.locks().find(who, element, now) {
             Some(lock) => {
                 Err(Unwelcome { outcome: Outcome::Locked, why: format!("{}: {}", lock.subject, lock.reason) })

@@ -8,6 +8,8 @@ use super::frame::{Frame, encode_frame};
 
 /// A payload is packed when it is longer.
 const PACK_BYTES_MIN: usize = 256;
+/// The same for messages of a management protocol: most are short, and building the tables for one costs more than what is gained.
+const PACK_MESSAGE_BYTES_MIN: usize = 1024;
 /// The level: the fastest that still codes literals by their frequency, which is what terminal output gains from.
 const PACK_LEVEL: i32 = 1;
 /// Buffers that grew beyond this are given back.
@@ -35,23 +37,28 @@ impl Bench {
         &self.block
     }
 
-    /// Builds the block of one frame and returns its hash.
+    /// Builds the block of `frames`, which happen at one moment, and returns its hash.
     pub(super) fn build(
         &mut self,
         before: &Hash,
         first: u64,
         packing: &mut Packing,
         at: Timestamp,
-        frame: &Frame<'_>,
+        frames: &[Frame<'_>],
     ) -> Result<Hash, FormatError> {
         self.payload.clear();
-        encode_frame(&mut self.payload, 0, frame)?;
+        let count = u16::try_from(frames.len()).map_err(|_| format::odd("too many frames at once"))?;
+        for frame in frames {
+            encode_frame(&mut self.payload, 0, frame)?;
+        }
         let raw = self.payload.len();
         if raw > PAYLOAD_BYTES_MAX {
             return Err(FormatError(format!("a frame of {raw} bytes is too long").into()));
         }
-        let packed = raw > PACK_BYTES_MIN && packing.worth_a_try() && self.pack();
-        if raw > PACK_BYTES_MIN {
+        let message = frames.iter().any(|frame| matches!(frame, Frame::Exchange { .. }));
+        let worth_it = raw > if message { PACK_MESSAGE_BYTES_MIN } else { PACK_BYTES_MIN };
+        let packed = worth_it && packing.worth_a_try() && self.pack();
+        if worth_it {
             packing.learn(packed);
         }
         let payload = if packed { &self.packed } else { &self.payload };
@@ -59,7 +66,7 @@ impl Bench {
         let header = BlockHeader {
             kind: BlockKind::Frames,
             packed,
-            frames: 1,
+            frames: count,
             stored: length(payload.len())?,
             raw: length(raw)?,
             first,

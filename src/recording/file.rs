@@ -143,16 +143,16 @@ impl RecordedFile {
         fs::remove_file(&self.path).ok();
     }
 
-    /// Hands a frame to the operating system.
-    pub(super) fn keep(&self, at: Timestamp, frame: &Frame<'_>) -> Result<(), RecordingError> {
+    /// Hands frames that happen at one moment to the operating system, all or none.
+    pub(super) fn keep(&self, at: Timestamp, frames: &[Frame<'_>]) -> Result<(), RecordingError> {
         let mut chain = self.open_chain()?;
-        self.admit(&chain, frame)?;
+        frames.iter().try_for_each(|frame| self.admit(&chain, frame))?;
         BENCH.with_borrow_mut(|bench| {
             bench.trim();
             let (before, first) = (chain.head, chain.frames);
-            let head = bench.build(&before, first, &mut chain.packing, at, frame);
+            let head = bench.build(&before, first, &mut chain.packing, at, frames);
             let head = head.map_err(|e: FormatError| RecordingError::Failed(e.to_string()))?;
-            self.hand_over(&mut chain, bench.block(), head, 1)
+            self.hand_over(&mut chain, bench.block(), head, frames.len() as u64)
         })?;
         chain.last_at = at;
         Ok(())

@@ -159,7 +159,7 @@ impl Store {
         if end.torn > 0 {
             let text =
                 format!("{} bytes of an unfinished block were cut here when the recording was recovered", end.torn);
-            recording.keep(at, &Frame::Note { text: &text }).map_err(io::Error::other)?;
+            recording.keep(at, &[Frame::Note { text: &text }]).map_err(io::Error::other)?;
         }
         let sealed = recording.seal(at, Outcome::Aborted).map_err(io::Error::other)?;
         Ok(Ok(Recovered {

@@ -42,6 +42,39 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn what_is_written_together_is_kept_together_or_not_at_all() {
+    let lab = Lab::new();
+    let recorder = lab.create(1);
+    let text = "x".repeat(2_000);
+    let frames =
+        [Frame::Note { text: &text }, Frame::ExitStatus { channel: 3, status: 7 }, Frame::Note { text: "end" }];
+    recorder.write_all(at(10), &frames).unwrap();
+    let end = fs::metadata(lab.path(1)).unwrap().len();
+    recorder.write_all(at(20), &frames).unwrap();
+    recorder.seal(at(30), Outcome::ClientClosed).unwrap();
+    let report = lab.verify(&lab.path(1));
+    assert!(report.intact() && report.frames == 6, "{report:?}");
+    let mut reader = Reader::open(&lab.path(1)).unwrap().unwrap();
+    let mut read = Vec::new();
+    while let Some(Item::Frame(stamped)) = reader.next_item().unwrap() {
+        read.push((stamped.seq, stamped.at, stamped.frame));
+    }
+    assert_eq!(
+        read[..2],
+        [(0, at(10), Kept::Note { text: text.clone() }), (1, at(10), Kept::ExitStatus { channel: 3, status: 7 })]
+    );
+    assert_eq!(read[3], (3, at(20), Kept::Note { text: text.clone() }));
+    // Cut anywhere within the second piece, all of it is gone.
+    let whole = fs::read(lab.path(1)).unwrap();
+    let cut = lab.dir.path().join("cut.rec");
+    for length in [end + 1, end + 40, end + 60] {
+        fs::write(&cut, &whole[..usize::try_from(length).unwrap()]).unwrap();
+        let report = lab.verify(&cut);
+        assert_eq!((report.frames, report.torn_bytes), (3, length - end), "{report:?}");
+    }
+}
+
+#[test]
 fn large_and_dense_data_comes_back() {
     let lab = Lab::new();
     let recorder = lab.create(1);

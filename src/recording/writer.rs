@@ -31,22 +31,26 @@ impl Recorder {
     /// # Errors
     /// The frame was not kept; the bytes it holds must not be forwarded and the session must end.
     pub fn write(&self, at: Timestamp, frame: &Frame<'_>) -> Result<(), RecordingError> {
-        if self.store.queue.stalled() && on_a_worker_of_many() {
-            tokio::task::block_in_place(|| self.keep(at, frame))?;
-        } else {
-            self.keep(at, frame)?;
-        }
-        self.store.queue.written(&self.file);
-        Ok(())
-    }
-
-    fn keep(&self, at: Timestamp, frame: &Frame<'_>) -> Result<(), RecordingError> {
         match *frame {
             Frame::Data { channel, stream, data } if data.len() > DATA_BYTES_MAX => data
                 .chunks(DATA_BYTES_MAX)
-                .try_for_each(|data| self.file.keep(at, &Frame::Data { channel, stream, data })),
-            _ => self.file.keep(at, frame),
+                .try_for_each(|data| self.write_all(at, &[Frame::Data { channel, stream, data }])),
+            _ => self.write_all(at, std::slice::from_ref(frame)),
         }
+    }
+
+    /// Hands frames that happen at one moment to the operating system in one piece: all of them are kept, or none.
+    ///
+    /// # Errors
+    /// None was kept, as with [`Recorder::write`].
+    pub fn write_all(&self, at: Timestamp, frames: &[Frame<'_>]) -> Result<(), RecordingError> {
+        if self.store.queue.stalled() && on_a_worker_of_many() {
+            tokio::task::block_in_place(|| self.file.keep(at, frames))?;
+        } else {
+            self.file.keep(at, frames)?;
+        }
+        self.store.queue.written(&self.file);
+        Ok(())
     }
 
     /// Resolves when the recording takes no more. The session must end.

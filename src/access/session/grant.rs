@@ -1,6 +1,6 @@
 //! What a session allows on one channel, and the way from there to the element.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::SemaphorePermit;
 
@@ -21,12 +21,13 @@ pub struct Grant {
     pub(super) stop: Stop,
     /// How the channel ended, when nobody says otherwise.
     pub(super) outcome: Outcome,
+    /// Whether its end is on record.
+    pub(super) ended: bool,
 }
 
-/// A turn to dial, with what it takes.
+/// A turn to dial, and whom.
 struct Turn<'a> {
     element: Arc<Element>,
-    minted: issue::Minted,
     now: Timestamp,
     _permit: SemaphorePermit<'a>,
 }
@@ -73,11 +74,9 @@ impl Grant {
 
     /// Names what the channel goes on doing, so that it is decided again with the channel itself.
     pub fn stands_by(&self, standing: Arc<dyn Standing>) {
-        let mut granted = self.session.granted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(grant) = granted.get_mut(&self.channel) {
+        if let Some(grant) = self.session.channels().granted.get_mut(&self.channel) {
             grant.standing = Some(standing);
         }
-        drop(granted);
         // What was allowed before this may be denied since, or end at an hour of its own.
         self.session.woken.notify_one();
     }
@@ -88,9 +87,10 @@ impl Grant {
     /// It was not reached; the log knows why.
     pub async fn dial<S: LinkSink>(&self, opening: Opening, sink: S) -> Result<(element::Link<S>, LinkFacts), Refusal> {
         let session = &self.session;
-        let Turn { element, minted, now, .. } = &self.turn().await?;
+        let Turn { element, now, .. } = &self.turn().await?;
+        let minted = self.login(*now).await?;
         let config = &session.access.parts.element;
-        let dialled = element::dial(config, element, &self.permit, minted, *now, opening, sink).await;
+        let dialled = element::dial(config, element, &self.permit, &minted, *now, opening, sink).await;
         self.reached(dialled).await
     }
 
@@ -104,9 +104,10 @@ impl Grant {
         sink: S,
     ) -> Result<(element::Listening<S>, LinkFacts), Refusal> {
         let session = &self.session;
-        let Turn { element, minted, now, .. } = &self.turn().await?;
+        let Turn { element, now, .. } = &self.turn().await?;
+        let minted = self.login(*now).await?;
         let config = &session.access.parts.element;
-        let dialled = element::listen(config, element, &self.permit, minted, *now, listen, sink).await;
+        let dialled = element::listen(config, element, &self.permit, &minted, *now, listen, sink).await;
         self.reached(dialled).await
     }
 
@@ -138,7 +139,7 @@ impl Grant {
         self.session.unreachable(&format!("it did not answer the request within {within:?}")).await;
     }
 
-    /// Waits for a turn to dial, and makes the credential for it. The element is the one that the inventory has now: an address or a key that
+    /// Waits for a turn to dial. The element is the one that the inventory has now: an address or a key that
     /// was taken out since is not used.
     async fn turn(&self) -> Result<Turn<'_>, Refusal> {
         let session = &self.session;
@@ -153,16 +154,20 @@ impl Grant {
                 return Err(unreachable);
             }
         };
-        let now = clock::now();
+        Ok(Turn { element, now: clock::now(), _permit: turn })
+    }
+
+    /// The certificate to log in with over SSH.
+    async fn login(&self, now: Timestamp) -> Result<issue::Minted, Refusal> {
+        let session = &self.session;
         let ttl = session.access.parts.element.connect_timeout.saturating_mul(2);
-        let trust = session.access.trust().current();
-        let id = session.facts.session.to_string();
+        let (trust, id) = (session.access.trust().current(), session.facts.session.to_string());
         let account = &self.permit.request().account;
         match issue::element_certificate(&trust, &session.verified, account, &id, now, ttl) {
-            Ok(minted) => Ok(Turn { element, minted, now, _permit: turn }),
+            Ok(minted) => Ok(minted),
             Err(error) => {
                 session.unreachable(&format!("a certificate could not be made: {error}")).await;
-                Err(unreachable)
+                Err(Refusal::Unavailable(Outcome::ElementUnreachable))
             }
         }
     }
@@ -199,12 +204,26 @@ impl Grant {
     pub fn close(mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
+
+    /// Records the last thing that passes on the channel together with its end, and forgets the grant.
+    ///
+    /// # Errors
+    /// It was not kept: what it holds must not be forwarded.
+    pub fn close_with(mut self, outcome: Outcome, last: Frame<'_>) -> Result<(), Outcome> {
+        self.outcome = outcome;
+        self.session.record_all(&[last, Frame::ChannelClosed { channel: self.channel, outcome }])?;
+        self.ended = true;
+        Ok(())
+    }
 }
 
 /// Whatever becomes of a grant, its end is on record.
 impl Drop for Grant {
     fn drop(&mut self) {
-        self.session.granted.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.channel);
+        self.session.forget(self.channel);
+        if self.ended {
+            return;
+        }
         // A recorder that fails here has ended the session already; there is nothing more to end.
         self.session.record(&Frame::ChannelClosed { channel: self.channel, outcome: self.outcome }).ok();
     }

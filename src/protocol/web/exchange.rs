@@ -180,9 +180,10 @@ impl Allowed {
     /// It could not be recorded.
     pub fn whole(mut self, head: hyper::http::response::Parts, body: Bytes) -> Result<Response, Refusal> {
         self.session.count_out(body.len());
-        self.record(&self.exchange(Part::Reply, Some(head.status.as_str().to_owned()), &body, false))
-            .map_err(Refusal::Unavailable)?;
-        self.close(Outcome::ElementClosed);
+        let exchange = self.exchange(Part::Reply, Some(head.status.as_str().to_owned()), &body, false);
+        let grant = self.grant.take().ok_or(Refusal::Unavailable(Outcome::ProtocolError))?;
+        let last = Frame::Exchange { channel: self.channel, exchange: &exchange };
+        grant.close_with(Outcome::ElementClosed, last).map_err(Refusal::Unavailable)?;
         Ok(Response::from_parts(head, Body::full(body)))
     }
 
