@@ -9,7 +9,10 @@ use crate::domain::plain::escaped_json;
 use crate::domain::{Action, SessionId};
 use crate::recording;
 
+use super::mask::View;
 use super::{Exit, Failure};
+use crate::domain::Verb;
+use crate::policy::Masks;
 
 /// Which data a command reads, and as whom.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,6 +27,9 @@ pub(super) struct Source {
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
 }
+
+/// What the log says of a recording that was read with its secrets.
+pub(super) const UNMASKED: &str = "--unmasked";
 
 /// Says whether an action on the gateway's own element is allowed.
 pub(super) type Authorise<'a> = &'a dyn Fn(&Action) -> Result<(), Failure>;
@@ -41,6 +47,8 @@ pub(super) struct Data<'a> {
     pub(super) authorise: Authorise<'a>,
     /// The log.
     pub(super) note_read: NoteRead<'a>,
+    /// How secrets in messages are shown.
+    pub(super) view: View,
 }
 
 impl Source {
@@ -56,7 +64,9 @@ impl Source {
                         dir.display()
                     )));
                 }
-                read(&Data { audit, recordings, authorise: &|_| Ok(()), note_read: &|_, _| Ok(()) })
+                // Which further nodes are secrets is in the policy folder, which is not here.
+                let view = View::Masked(Masks::default());
+                read(&Data { audit, recordings, authorise: &|_| Ok(()), note_read: &|_, _| Ok(()), view })
             }
             (None, Some(config)) => super::reading::with(config, self.identity.as_deref(), read),
             (None, None) => Err(Failure::usage("give --config FILE, or --data DIR for a copy of the data")),
@@ -65,6 +75,17 @@ impl Source {
 }
 
 impl Data<'_> {
+    /// Notes that a recording is read, after asking whether with its secrets when that is meant; how it is shown.
+    pub(super) fn begin_reading(&self, id: SessionId, how: &str, unmasked: bool) -> Result<View, Failure> {
+        if !unmasked {
+            (self.note_read)(id, how)?;
+            return Ok(self.view.clone());
+        }
+        (self.authorise)(&Action::new(Verb::GatewayReplayUnmasked, id.to_string()))?;
+        (self.note_read)(id, &format!("{how} {UNMASKED}"))?;
+        Ok(View::Unmasked)
+    }
+
     /// What the log says about sessions.
     pub(super) fn sessions(&self) -> Result<Sessions, Failure> {
         Sessions::read(&self.audit).map_err(|e| unreadable(&self.audit, &e))

@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// cast: keep sequences that do more to a terminal than show something. A player writes them to the terminal it runs on.
     #[arg(long)]
     raw: bool,
+    /// jsonl: show passwords, keys and other secrets in messages of the management plane: decided by policy as gateway.replay-unmasked, too.
+    #[arg(long)]
+    unmasked: bool,
     /// Export what survives of a damaged recording.
     #[arg(long)]
     force: bool,
@@ -60,12 +63,12 @@ fn export(data: &Data<'_>, args: &Args) -> Result<(), Failure> {
         Format::Text => "text",
         Format::Jsonl => "jsonl",
     };
-    (data.note_read)(id, &format!("export --format {form}"))?;
+    let view = data.begin_reading(id, &format!("export --format {form}"), args.unmasked)?;
     let mut out = Out::to(args.output.as_deref())?;
     let mut damage = |item: &Item| tell_damage(item);
     let mut reader = open_recording(&path)?;
     if args.format == Format::Jsonl {
-        return export::jsonl(&mut reader, args.channel, &mut out, &mut damage)
+        return export::jsonl(&mut reader, args.channel, &|frame| view.of(frame), &mut out, &mut damage)
             .and_then(|()| out.flush())
             .map_err(unwritable);
     }

@@ -15,6 +15,7 @@ mod exit;
 mod export;
 mod foundation;
 mod lock;
+mod mask;
 mod nacm;
 mod policy;
 mod reading;

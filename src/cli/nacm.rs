@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         None => Models::default(),
         Some(file) => {
             let text = String::from_utf8(read(file)?).map_err(|_| cannot(file, "is not UTF-8 text"))?;
-            read_models(&text).map_err(|problems| {
+            read_models(&text).map(|(models, _)| models).map_err(|problems| {
                 Failure::usage(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
             })?
         }

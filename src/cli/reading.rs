@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use super::clock::now;
-use super::data::Data;
+use super::data::{Data, UNMASKED};
+use super::mask::View;
 use super::{Exit, Failure, api, ca, serve};
 use crate::access::Rules;
 use crate::audit::{Log, Signer};
@@ -14,7 +15,7 @@ use crate::console::AskBody;
 use crate::domain::{Account, Action, ElementName, Event, RequestFacts, SessionId, Verb, Via};
 use crate::identity::folder::IdentityFolder;
 use crate::identity::{Locks, TrustStore, Verified};
-use crate::policy::{Ask, permit};
+use crate::policy::{Ask, Masks, permit, read_models};
 
 /// Hands the data of the gateway configured in `config` to `read`, guarded.
 pub(super) fn with(
@@ -25,18 +26,23 @@ pub(super) fn with(
     let config = serve::load(config)?;
     let folder = ca::identity_folder(identity)?;
     let (audit, recordings) = (config.audit.dir.clone(), config.recording.dir.clone());
+    let view = view(&config.policies_dir);
     match api::find(&config, &folder)? {
         Some(gateway) => {
             let ask = |action: &Action, how: Option<&str>| {
                 let body = AskBody { verb: action.verb, object: action.object.clone(), how: how.map(str::to_owned) };
                 gateway.ask(&body).map(drop).map_err(Failure::from)
             };
-            // What `how` begins with is the command, and an export is decided as one.
+            // What `how` begins with is the command, and an export is decided as one; what shows secrets is decided as that.
             let note_read = |session: SessionId, how: &str| {
-                let verb = if how.starts_with("export") { Verb::GatewayExport } else { Verb::GatewayReplay };
+                let verb = match how {
+                    how if how.ends_with(UNMASKED) => Verb::GatewayReplayUnmasked,
+                    how if how.starts_with("export") => Verb::GatewayExport,
+                    _ => Verb::GatewayReplay,
+                };
                 ask(&Action::new(verb, session.to_string()), Some(how))
             };
-            read(&Data { audit, recordings, authorise: &|action| ask(action, None), note_read: &note_read })
+            read(&Data { audit, recordings, authorise: &|action| ask(action, None), note_read: &note_read, view })
         }
         None => {
             let standing_in = StandIn::new(config, &folder)?;
@@ -45,8 +51,22 @@ pub(super) fn with(
                 recordings,
                 authorise: &|action| standing_in.authorise(action),
                 note_read: &|session, how| standing_in.note_read(session, how),
+                view,
             })
         }
+    }
+}
+
+/// How secrets are shown by the policy folder as it is now. SECURITY: where it does not tell what is secret, no message is shown.
+fn view(policies: &Path) -> View {
+    let nothing = |why: String| View::Nothing(format!("what is secret cannot be read from models.toml: {why}"));
+    match std::fs::read_to_string(policies.join("models.toml")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => View::Masked(Masks::default()),
+        Err(error) => nothing(error.to_string()),
+        Ok(text) => match read_models(&text) {
+            Ok((_, masks)) => View::Masked(masks),
+            Err(problems) => nothing(problems.first().map_or(String::new(), ToString::to_string)),
+        },
     }
 }
 

@@ -13,6 +13,7 @@ use crate::recording::{Exchange, Kept, Part, Stream, export};
 
 use super::data::{Data, Out, Source, open_recording, unreadable, unwritable};
 use super::export::{refuse_damage, tell_damage};
+use super::mask::View;
 use super::{Exit, Failure};
 
 /// Show a recording as it went
@@ -49,6 +50,9 @@ pub(super) struct Args {
     /// Tell the timeline of a terminal session, too.
     #[arg(long, conflicts_with_all = ["safe", "text"])]
     timeline: bool,
+    /// Show passwords, keys and other secrets in messages of the management plane: decided by policy as gateway.replay-unmasked.
+    #[arg(long)]
+    unmasked: bool,
     /// Show what survives of a damaged recording.
     #[arg(long)]
     force: bool,
@@ -66,7 +70,7 @@ fn replay(data: &Data<'_>, args: &Args) -> Result<(), Failure> {
     (data.authorise)(&Action::new(Verb::GatewayReplay, id.to_string()))?;
     let path = data.recording(&row);
     refuse_damage(&path, args.force)?;
-    (data.note_read)(id, "replay")?;
+    let view = data.begin_reading(id, "replay", args.unmasked)?;
     let shown = export::shown_channel(&mut open_recording(&path)?, args.channel).map_err(|e| unreadable(&path, &e))?;
     let mut out = Out::stdout();
     match shown {
@@ -79,7 +83,7 @@ fn replay(data: &Data<'_>, args: &Args) -> Result<(), Failure> {
         Some((channel, terminal)) if !args.timeline && (terminal.is_some() || args.channel.is_some()) => {
             play(&path, channel, args, &mut out)
         }
-        _ => timeline(&path, args.channel, &mut out),
+        _ => timeline(&path, args.channel, &view, &mut out),
     }
 }
 
@@ -125,12 +129,12 @@ fn play(path: &Path, channel: u32, args: &Args, out: &mut Out) -> Result<(), Fai
 }
 
 /// Tells what happened, a line each.
-pub(super) fn timeline(path: &Path, channel: Option<u32>, out: &mut Out) -> Result<(), Failure> {
+pub(super) fn timeline(path: &Path, channel: Option<u32>, view: &View, out: &mut Out) -> Result<(), Failure> {
     let mut reader = open_recording(path)?;
     let opened_at = reader.facts().opened_at;
     let (mut last, mut moved) = (None, (0u64, 0u64));
     while let Some(item) = reader.next_item().map_err(|e| unreadable(path, &e))? {
-        match &item {
+        match &view.item(item) {
             Item::Frame(frame)
                 if channel.is_some() && frame.frame.channel().is_some() && frame.frame.channel() != channel => {}
             Item::Frame(Stamped { at, frame, .. }) => {
@@ -151,7 +155,7 @@ pub(super) fn timeline(path: &Path, channel: Option<u32>, out: &mut Out) -> Resu
                 last = None;
             }
             Item::Mark(_) => {}
-            Item::Torn { .. } | Item::Damage(_) => tell_damage(&item),
+            item @ (Item::Torn { .. } | Item::Damage(_)) => tell_damage(item),
         }
     }
     if let Some(at) = last {

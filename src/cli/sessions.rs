@@ -12,6 +12,7 @@ use crate::domain::{Action, SessionId, Timestamp, Verb, parse_duration};
 use crate::recording::verify::is_open;
 
 use super::data::{Data, Out, Source, unwritable, write_json};
+use super::mask::View;
 use super::{Exit, Failure, api, ca, replay, serve, watch};
 
 /// List sessions, show, watch or end one
@@ -60,6 +61,9 @@ struct Show {
     /// The session's id, or the beginning of it.
     #[arg(value_name = "ID")]
     id: String,
+    /// Show passwords, keys and other secrets in messages of the management plane: decided by policy as gateway.replay-unmasked.
+    #[arg(long)]
+    unmasked: bool,
     /// Print a JSON object.
     #[arg(long)]
     json: bool,
@@ -180,13 +184,13 @@ fn print_one(data: &Data<'_>, show: &Show) -> Result<(), Failure> {
     // What was done in it is the recording's to tell, so this is reading it.
     (data.authorise)(&Action::new(Verb::GatewayReplay, id.to_string()))?;
     let path = data.recording(&row);
-    (data.note_read)(id, "sessions show")?;
+    let view = data.begin_reading(id, "sessions show", show.unmasked)?;
     let mut out = Out::stdout();
     if show.json {
         let mut object = object(data, &row);
         if let Some(fields) = object.as_object_mut() {
             fields.insert("opened".to_owned(), json!(row.facts));
-            fields.insert("frames".to_owned(), Value::Array(frames(&path)?));
+            fields.insert("frames".to_owned(), Value::Array(frames(&path, &view)?));
         }
         return write_json(&mut out, &object).and_then(|()| out.flush()).map_err(unwritable);
     }
@@ -229,11 +233,12 @@ fn print_one(data: &Data<'_>, show: &Show) -> Result<(), Failure> {
         out.flush().map_err(unwritable)?;
         return Err(replay::no_recording(&path));
     }
-    replay::timeline(&path, None, &mut out)
+    replay::timeline(&path, None, &view, &mut out)
 }
 
 /// What was done, without the bytes.
-fn frames(path: &std::path::Path) -> Result<Vec<Value>, Failure> {
+fn frames(path: &std::path::Path, view: &View) -> Result<Vec<Value>, Failure> {
+    use crate::recording::reader::Stamped;
     use crate::recording::{Item, Kept, export};
     let mut reader = super::data::open_recording(path)?;
     let (opened_at, mut frames) = (reader.facts().opened_at, Vec::new());
@@ -241,7 +246,7 @@ fn frames(path: &std::path::Path) -> Result<Vec<Value>, Failure> {
         if let Item::Frame(frame) = item
             && !matches!(frame.frame, Kept::Data { .. } | Kept::Input { .. } | Kept::Resize { .. })
         {
-            frames.push(export::object(&frame, opened_at));
+            frames.push(export::object(&Stamped { frame: view.of(frame.frame), ..frame }, opened_at));
         }
     }
     Ok(frames)

@@ -13,6 +13,7 @@ use crate::recording::{Kept, Stream};
 
 use super::data::{Data, Out, Source, open_recording, unreadable, unwritable};
 use super::export::tell_damage;
+use super::mask::View;
 use super::replay;
 use super::{Exit, Failure};
 
@@ -48,7 +49,7 @@ fn watch(data: &Data<'_>, args: &Args) -> Result<(), Failure> {
     }
     let path = data.recording(&row);
     let mut out = Out::stdout();
-    let ended = follow(&path, args.raw, &mut out);
+    let ended = follow(&path, args.raw, &data.view, &mut out);
     if !args.raw && io::stdout().is_terminal() {
         write!(out, "{RESET}").map_err(unwritable)?;
     }
@@ -58,12 +59,12 @@ fn watch(data: &Data<'_>, args: &Args) -> Result<(), Failure> {
 }
 
 /// Shows what is recorded until there is a seal; what it says.
-fn follow(path: &Path, raw: bool, out: &mut Out) -> Result<String, Failure> {
+fn follow(path: &Path, raw: bool, view: &View, out: &mut Out) -> Result<String, Failure> {
     let mut reader: Reader = open_recording(path)?;
     let (mut tame, mut alive) = (Tame::default(), true);
     loop {
         match reader.next_written().map_err(|e| unreadable(path, &e))? {
-            Some(Item::Frame(stamped)) => show(&stamped.frame, raw, &mut tame, out)?,
+            Some(Item::Frame(stamped)) => show(&view.of(stamped.frame), raw, &mut tame, out)?,
             Some(Item::Mark(_)) => {}
             Some(Item::Seal(sealed)) => return Ok(sealed.seal.outcome.to_string()),
             Some(item @ (Item::Damage(_) | Item::Torn { .. })) => tell_damage(&item),

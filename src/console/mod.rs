@@ -176,7 +176,7 @@ async fn ask(access: &Arc<Access>, who: &Verified, request: Request<Incoming>) -
     }
     let permit = access.ask_own(who, &Action::new(verb, object.as_str())).await.map_err(refused)?;
     match (verb, how) {
-        (Verb::GatewayReplay | Verb::GatewayExport, Some(how)) => {
+        (Verb::GatewayReplay | Verb::GatewayReplayUnmasked | Verb::GatewayExport, Some(how)) => {
             let session: SessionId =
                 object.parse().map_err(|e: crate::domain::ParseError| says(StatusCode::BAD_REQUEST, e.to_string()))?;
             let _receipt = access.note_reading(&permit, session, &how, Via::Console).await.map_err(refused)?;

@@ -108,6 +108,7 @@ verbs! {
     GatewayWatch = "gateway.watch", "Seeing live sessions. The object is a session id or empty.";
     GatewayTerminate = "gateway.terminate", "Ending a live session. The object is its id.";
     GatewayReplay = "gateway.replay", "Reading a recording. The object is the session id.";
+    GatewayReplayUnmasked = "gateway.replay-unmasked", "Reading or taking out a recording with its secrets. The object is the session id.";
     GatewayExport = "gateway.export", "Taking a recording out. The object is the session id.";
     GatewayAudit = "gateway.audit", "Reading the audit log. The object is empty.";
     GatewayLock = "gateway.lock", "Adding or removing a lock. The object is the locked identity, device or element.";

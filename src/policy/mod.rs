@@ -17,6 +17,7 @@ mod files;
 pub(crate) mod fuzz;
 mod graph;
 mod index;
+mod masks;
 mod models;
 pub mod nacm;
 mod names;
@@ -40,17 +41,18 @@ use crate::identity::Verified;
 pub use cases::CaseResult;
 pub use explain::{Explanation, NearMiss, Obliged, reason_text};
 pub use files::Folder;
+pub use masks::Masks;
 pub use outline::{Outline, Portion};
 pub use set::PolicySet;
 
-/// The models of a `models.toml`.
+/// The models and masks of a `models.toml`.
 ///
 /// # Errors
 /// Every mistake in it.
-pub fn read_models(text: &str) -> Result<crate::domain::data::Models, Vec<Problem>> {
+pub fn read_models(text: &str) -> Result<(crate::domain::data::Models, Masks), Vec<Problem>> {
     let mut problems = Vec::new();
-    let models = models::parse(text, &mut problems);
-    if problems.is_empty() { Ok(models) } else { Err(problems) }
+    let read = models::parse(text, &mut problems);
+    if problems.is_empty() { Ok(read) } else { Err(problems) }
 }
 
 /// What policy needs to know of an element: its name and the groups it is in (`class/…`, `site/…`, `vendor/…`, `platform/…`, own names).

@@ -59,7 +59,8 @@ impl Parsed {
             .unwrap_or_default();
         let cases =
             folder.text(cases::FILE, problems).map(|text| cases::parse(&text, elements, problems)).unwrap_or_default();
-        let models = folder.text(models::FILE, problems).map(|text| models::parse(&text, problems)).unwrap_or_default();
+        let models =
+            folder.text(models::FILE, problems).map(|text| models::parse(&text, problems).0).unwrap_or_default();
         let apis = apis::parse(folder, problems);
         let mut elements = elements.to_vec();
         for case in &cases {

@@ -144,13 +144,14 @@ pub fn text(reader: &mut Reader, channel: u32, out: &mut dyn Write, damage: &mut
     out.write_all(lines.as_bytes())
 }
 
-/// Writes every frame of the channel, or of all, as one JSON object a line.
+/// Writes every frame of the channel, or of all, as one JSON object a line, as `view` shows it.
 ///
 /// # Errors
 /// A file that cannot be read or written; damage goes to `damage`.
 pub fn jsonl(
     reader: &mut Reader,
     channel: Option<u32>,
+    view: &dyn Fn(Kept) -> Kept,
     out: &mut dyn Write,
     damage: &mut dyn FnMut(&Item),
 ) -> io::Result<()> {
@@ -160,6 +161,7 @@ pub fn jsonl(
             Item::Frame(frame)
                 if channel.is_none() || frame.frame.channel().is_none() || frame.frame.channel() == channel =>
             {
+                let frame = Stamped { frame: view(frame.frame), ..frame };
                 writeln!(out, "{}", escaped_json(&object(&frame, opened_at).to_string()))?;
             }
             Item::Frame(_) => {}
@@ -279,14 +281,14 @@ mod tests {
     fn text_is_plain_and_json_lines_are_complete() {
         let shown = exported(play, |reader, out| text(reader, 0, out, &mut |_| {}).unwrap());
         assert!(shown.starts_with("core-rtr-1# Interface          Status  Protocol\nInterface"), "{shown}");
-        let lines = exported(play, |reader, out| jsonl(reader, None, out, &mut |_| {}).unwrap());
+        let lines = exported(play, |reader, out| jsonl(reader, None, &|frame| frame, out, &mut |_| {}).unwrap());
         let frames: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(frames.len() as u64, PLAYED);
         assert_eq!(
             (&frames[3]["text"], &frames[3]["stream"], &frames[3]["t"]),
             (&json!("show version\r"), &json!("input"), &json!(0.75))
         );
-        assert_eq!(exported(play, |reader, out| jsonl(reader, Some(9), out, &mut |_| {}).unwrap()), "");
+        assert_eq!(exported(play, |reader, out| jsonl(reader, Some(9), &|frame| frame, out, &mut |_| {}).unwrap()), "");
     }
 
     #[test]

@@ -301,6 +301,61 @@ fn a_commit_leaves_who_what_before_and_after() {
     }
 }
 
+/// A password that was set is in the recording, and shown to nobody who was not allowed to see it.
+#[test]
+fn secrets_are_masked_for_whoever_reads_the_recording() {
+    need!("sshd", "netconfd");
+    let lab = Lab::start();
+    let mut raw = Raw::greet(&lab.pair.gateway, &["1.0", "1.1"]);
+    let user = "<authentication><user><name>eve</name><password>$0$hunter2</password></user></authentication>";
+    assert!(raw.ask("1", &edit("candidate", &format!("<contact>noc</contact>{user}"))).contains("ok/>"));
+    assert!(raw.ask("2", "<commit/>").contains("ok/>"));
+    // What the element makes of it is a secret too.
+    let answer = raw.ask("3", &system("running"));
+    let hash = answer.split_once("<password>").and_then(|(_, rest)| rest.split_once('<')).expect("a hash").0.to_owned();
+    assert!(raw.ask("4", "<close-session/>").contains("ok/>"));
+    raw.ended();
+    let id = lab.site.closed_session()["id"].as_str().expect("an id").to_owned();
+    let ways: [&[&str]; 4] = [
+        &["replay", &id],
+        &["sessions", "show", &id],
+        &["sessions", "show", &id, "--json"],
+        &["export", &id, "--format", "jsonl"],
+    ];
+    for way in ways {
+        let shown = lab.site.as_ada(way).ok().text();
+        assert!(!shown.contains("hunter2") && !shown.contains(&hash), "{way:?}: {shown}");
+        assert!(shown.contains("(masked)") && shown.contains("noc"), "{way:?}: {shown}");
+        let unmasked: Vec<&str> = way.iter().copied().chain(["--unmasked"]).collect();
+        let denied = lab.site.as_ada(&unmasked);
+        assert_eq!(denied.code(), 3, "{}", denied.all());
+        assert!(!denied.text().contains("hunter2") && denied.errors().contains("gateway.replay-unmasked"));
+    }
+    let shown = lab.site.as_ada(&["sessions", "show", &id, "--json"]).ok().text();
+    assert!(shown.contains("user[name='eve']/password = (masked)"), "the difference: {shown}");
+
+    // The same by policy and log alone, when the gateway does not run; and whoever may see it leaves a trace.
+    let Lab { gateway, mut site, .. } = lab;
+    assert!(gateway.stop(SOON).success());
+    site.row("p, user:ada, element:gateway, *, gateway.replay-unmasked, *, allow");
+    site.write_policies();
+    for way in ways {
+        let unmasked: Vec<&str> = way.iter().copied().chain(["--unmasked"]).collect();
+        let shown = site.as_ada(&unmasked).ok().text();
+        assert!(shown.contains("hunter2") || way[0] != "export", "{way:?}: {shown}");
+        assert!(!shown.contains("(masked)"), "{way:?}: {shown}");
+    }
+    let read: Vec<_> = site.events().into_iter().filter(|event| event["event"]["event"] == "recording-read").collect();
+    let told = |how: &str| read.iter().filter(|event| event["event"]["how"] == how).count();
+    assert_eq!((told("replay"), told("replay --unmasked")), (1, 1), "{read:?}");
+    assert_eq!(told("export --format jsonl --unmasked"), 1, "{read:?}");
+
+    // Where policy does not say what is secret, no message is shown.
+    std::fs::write(site.path().join("policies/models.toml"), "[masks]\npaths = [\"no path\"]\n").expect("a file");
+    let refused = site.as_ada(&["replay", &id]);
+    assert!(!refused.text().contains("<contact>"), "{}", refused.text());
+}
+
 #[test]
 fn a_commit_is_decided_for_the_running_configuration_too() {
     need!("sshd", "netconfd");

@@ -49,7 +49,7 @@ struct Lie {
 }
 
 impl Pattern {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::policy) fn parse(text: &str) -> Result<Self, String> {
         let (datastore, path) = match text.split_once(":/") {
             Some((name, _)) if Datastore::from_str(name).is_ok() => {
                 (Datastore::from_str(name).ok(), text.get(name.len() + 1..).unwrap_or_default())
@@ -86,6 +86,14 @@ impl Pattern {
             (Reach::Broad, Extent::Whole) => self.lies(&target.path, Mode::Touching).touching,
             (Reach::Broad, Extent::Part) => self.lies(&target.path, Mode::InsideLoosely).inside,
         }
+    }
+
+    /// Whether the node at these names, modules unknown, could be at or below what the pattern names.
+    pub(in crate::policy) fn takes_in(&self, names: &[&str]) -> bool {
+        let step = |name: &&str| Step::named(None, name.rsplit(':').next().unwrap_or(name)).ok();
+        let steps: Option<Vec<Step>> = names.iter().map(step).collect();
+        let path = steps.and_then(|steps| DataPath::new(steps).ok());
+        path.is_some_and(|path| self.lies(&path, Mode::InsideLoosely).inside)
     }
 
     /// Walks the request's steps with every position of the pattern that they could have come to, one bit each.

@@ -15,6 +15,7 @@ use crate::domain::Verb;
 use crate::domain::data::DataTarget;
 
 use command::Broad;
+pub(super) use data::Pattern as DataPattern;
 
 /// The object of a row that names every command line there is.
 pub(super) const ANY_COMMAND: &str = "class:any-command";
@@ -109,6 +110,7 @@ pub(super) const fn kind(verb: Verb) -> ObjectKind {
         | Verb::GatewayWatch
         | Verb::GatewayTerminate
         | Verb::GatewayReplay
+        | Verb::GatewayReplayUnmasked
         | Verb::GatewayExport
         | Verb::GatewayAudit
         | Verb::GatewayLock

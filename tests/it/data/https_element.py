@@ -64,7 +64,7 @@ class Element(http.server.BaseHTTPRequestHandler):
         self.start("text/event-stream")
         number = 0
         while True:
-            self.chunk(f"data: tick {number} reached\n\n".encode())
+            self.chunk(f'data: {{"event": "tick {number} reached"}}\n\n'.encode())
             number += 1
             time.sleep(0.05)
 
