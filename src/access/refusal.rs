@@ -1,5 +1,6 @@
 //! What a person is told when the answer is no.
 
+use crate::domain::plain::one_line;
 use crate::domain::{Action, ElementName, Outcome, Reason};
 use crate::policy::Denied;
 
@@ -39,7 +40,7 @@ impl Refusal {
 /// SECURITY: without the account. Where the person named none it would be the usual one of an element that exists, and tell that it does.
 fn describe(action: &Action, element: &ElementName) -> String {
     let object: String = action.object.chars().take(200).collect();
-    let object = object.escape_debug();
+    let object = one_line(&object);
     if action.object.is_empty() {
         format!("{} on {element}", action.verb)
     } else {

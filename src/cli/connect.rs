@@ -42,7 +42,7 @@ pub(super) struct Args {
 const BUFFER_BYTES: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-type Stream = TlsStream<BufReader<TcpStream>>;
+pub(super) type Stream = TlsStream<BufReader<TcpStream>>;
 
 /// Runs it.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
@@ -61,7 +61,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// The name that tells the door which element is meant.
-fn server_name(element: &str, domain: &str) -> Result<ServerName<'static>, Failure> {
+pub(super) fn server_name(element: &str, domain: &str) -> Result<ServerName<'static>, Failure> {
     let short = element.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.')).unwrap_or(element);
     // The gateway's own name is its SSH front, where the user name says which element is meant.
     let full = if element == domain {
@@ -74,6 +74,16 @@ fn server_name(element: &str, domain: &str) -> Result<ServerName<'static>, Failu
 }
 
 async fn carry(address: &str, name: ServerName<'static>, config: rustls::ClientConfig) -> Result<(), Failure> {
+    let stream = dial(address, name, Arc::new(config)).await?;
+    copy(stream).await.map_err(|e| judged(address, &e))
+}
+
+/// Speaks TLS with the mTLS door at `address`, for the element that `name` means.
+pub(super) async fn dial(
+    address: &str,
+    name: ServerName<'static>,
+    config: Arc<rustls::ClientConfig>,
+) -> Result<Stream, Failure> {
     let unreachable = |why: &dyn std::fmt::Display| Failure::new(Exit::Unreachable, format!("{address}: {why}"));
     let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
         .await
@@ -82,11 +92,10 @@ async fn carry(address: &str, name: ServerName<'static>, config: rustls::ClientC
     tcp.set_nodelay(true).map_err(|e| unreachable(&e))?;
     // The TLS library reads 4 KiB at a time; the buffer below it makes that one system call for many.
     let tcp = BufReader::with_capacity(BUFFER_BYTES, tcp);
-    let stream = timeout(CONNECT_TIMEOUT, TlsConnector::from(Arc::new(config)).connect(name, tcp))
+    timeout(CONNECT_TIMEOUT, TlsConnector::from(config).connect(name, tcp))
         .await
         .map_err(|_| unreachable(&"no answer to the TLS handshake"))?
-        .map_err(|e| judged(address, &e))?;
-    copy(stream).await.map_err(|e| judged(address, &e))
+        .map_err(|e| judged(address, &e))
 }
 
 /// Both ways at once. The end of input is passed on and the answer awaited; the end of the answer ends everything.

@@ -1,6 +1,7 @@
 //! `sallyport demo`: everything on loopback, made from nothing.
 
 mod inventory;
+mod requests;
 mod site;
 mod tour;
 
@@ -11,11 +12,11 @@ use super::serve::{self, Gateway};
 use super::{Exit, Failure};
 use crate::access::clock;
 use crate::config::{self, Config};
-use crate::lab::{Router, RouterConfig, RunningRouter};
+use crate::lab::{Router, RouterConfig, RunningRouter, TlsConfig};
 use site::Site;
 
-/// The elements of the demo, with the ports they would like.
-const ROUTERS: [(&str, u16); 2] = [("core-rtr-1", 2201), ("core-rtr-2", 2202)];
+/// The elements of the demo, with the ports they would like for SSH and for TLS.
+const ROUTERS: [(&str, u16, u16); 2] = [("core-rtr-1", 2201, 2211), ("core-rtr-2", 2202, 2212)];
 /// The account on the routers that the inventory names.
 const ACCOUNT: &str = "admin";
 
@@ -45,17 +46,20 @@ async fn demo(args: Args) -> Result<(), Failure> {
     let now = clock::now();
     let site = Site::prepare(&args.dir, now)?;
     let mut routers = Vec::new();
-    for (name, port) in ROUTERS {
-        routers.push((name, start_router(&site, name, port).await?));
+    for (name, ssh, tls) in ROUTERS {
+        routers.push((name, start_router(&site, name, ssh, tls).await?));
     }
-    site.write_inventory(&routers.iter().map(|(name, r)| (*name, r.addr(), r.host_key())).collect::<Vec<_>>())?;
+    site.write_inventory(&routers)?;
     site.issue_identities(now)?;
     let mut gateway =
         start_gateway(config::load(&site.config_file()).map_err(|m| Failure::usage(m.join("\n")))?).await?;
     site.write_addresses(&gateway.addresses, gateway.metrics)?;
 
     for (name, router) in &routers {
-        println!("listening {name} {}", router.addr());
+        println!("listening {name} {} (SSH, NETCONF)", router.addr());
+        if let Some(tls) = router.tls_addr() {
+            println!("listening {name} {tls} (RESTCONF, gNMI)");
+        }
     }
     gateway.print_listening();
     println!("{}", tour::text(&args.dir, &tour::program()));
@@ -68,15 +72,20 @@ async fn demo(args: Args) -> Result<(), Failure> {
     ended
 }
 
-/// A lab router at its port, or at a free one when that is taken.
-async fn start_router(site: &Site, name: &str, port: u16) -> Result<RunningRouter, Failure> {
+/// A lab router at its ports, or at free ones when one is taken.
+async fn start_router(site: &Site, name: &str, ssh: u16, tls: u16) -> Result<RunningRouter, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("{name} cannot start: {e}"));
-    let mut config = RouterConfig::new(name, loopback(port), site.element_authority()?);
+    let mut config = RouterConfig::new(name, loopback(ssh), site.element_authority()?);
     config.host_key = Some(site.router_key(name)?);
     config.privileged = vec![ACCOUNT.to_owned()];
+    let material = site.router_tls(name)?;
+    let client_ca = site.element_tls_authority()?;
+    config.tls =
+        Some(TlsConfig { listen: loopback(tls), client_ca, certificate: material.certificate, key: material.key });
     match Router::start(config.clone()).await {
         Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
             config.listen = loopback(0);
+            config.tls = config.tls.map(|tls| TlsConfig { listen: loopback(0), ..tls });
             Router::start(config).await.map_err(|e| failed(&e))
         }
         started => started.map_err(|e| failed(&e)),

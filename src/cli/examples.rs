@@ -39,6 +39,22 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("export", &["sallyport export 01a21782-4fb3-7f63-aedd-a658d09a3c1b --format cast --config sallyport.toml"]),
+    ("gnmi capabilities", &["sallyport gnmi capabilities core-rtr-1"]),
+    ("gnmi get", &["sallyport gnmi get core-rtr-1 '/interfaces/interface[name=*]/state/oper-status' --type state"]),
+    (
+        "gnmi set",
+        &[
+            "sallyport gnmi set core-rtr-1 --update '/interfaces/interface[name=Loopback0]/config/description=spare'",
+            "sallyport gnmi set core-rtr-1 --replace '/system/config={\"hostname\": \"core-rtr-1\"}' --delete '/acl/acl-sets/acl-set[name=old][type=ACL_IPV4]'",
+        ],
+    ),
+    (
+        "gnmi subscribe",
+        &[
+            "sallyport gnmi subscribe core-rtr-1 /interfaces --mode once",
+            "sallyport gnmi subscribe core-rtr-1 '/interfaces/interface[name=*]/state' --sample 10s --json",
+        ],
+    ),
     ("lock add", &["sallyport lock add user:noc-engineer --reason 'laptop stolen' --for 2d --config sallyport.toml"]),
     ("lock list", &["sallyport lock list --config sallyport.toml"]),
     ("lock remove", &["sallyport lock remove user:noc-engineer --config sallyport.toml"]),

@@ -14,6 +14,7 @@ mod examples;
 mod exit;
 mod export;
 mod foundation;
+mod gnmi;
 mod lock;
 mod mask;
 mod nacm;
@@ -59,6 +60,7 @@ enum Command {
     Demo(demo::Args),
     Elements(elements::Args),
     Export(export::Args),
+    Gnmi(gnmi::Args),
     Replay(replay::Args),
     Secrets(secrets::Args),
     Serve(serve::Args),
@@ -87,6 +89,7 @@ pub fn run() -> ExitCode {
         Command::Elements(args) => elements::run(args),
         Command::Secrets(args) => secrets::run(args),
         Command::Export(args) => export::run(args),
+        Command::Gnmi(args) => gnmi::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Sessions(args) => sessions::run(args),

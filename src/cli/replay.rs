@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::domain::plain::escaped;
+use crate::domain::plain::{escaped, one_line};
 use crate::domain::{Action, Effect, Timestamp, Verb};
 use crate::recording::reader::{Item, Stamped};
 use crate::recording::tame::{RESET, Tame};
@@ -230,14 +230,31 @@ fn tell_exchange(exchange: &Exchange) -> String {
         Part::Observation => "==",
     };
     let status = exchange.status.as_ref().map_or(String::new(), |status| format!(": {}", status.escape_debug()));
-    let body: String = exchange.body.iter().flat_map(|body| body.chars()).take(BODY_CHARS_SHOWN).collect();
-    let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
-    let body = if body.is_empty() { String::new() } else { format!("  {}", body.escape_debug()) };
+    let body = exchange.body.as_deref().unwrap_or_default();
+    let body = if exchange.part == Part::Observation { lines_shown(body) } else { beginning(body) };
     format!("{arrow} #{} {}{status} ({} bytes){body}", exchange.number, exchange.what.escape_debug(), exchange.bytes)
 }
 
 /// How much of a message's body a line of the timeline shows.
 const BODY_CHARS_SHOWN: usize = 160;
+/// How many lines of what the gateway itself observed are shown.
+const LINES_SHOWN: usize = 40;
+
+fn beginning(body: &str) -> String {
+    let body: String = body.chars().take(BODY_CHARS_SHOWN).collect();
+    let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
+    if body.is_empty() { String::new() } else { format!("  {}", one_line(&body)) }
+}
+
+/// Each line of a difference: what was before and what is after is what somebody looks for here.
+fn lines_shown(body: &str) -> String {
+    let mut lines: Vec<String> =
+        body.lines().take(LINES_SHOWN).map(|line| format!("\n                  {}", one_line(line))).collect();
+    if body.lines().nth(LINES_SHOWN).is_some() {
+        lines.push("\n                  (more in `sallyport export --format jsonl`)".to_owned());
+    }
+    lines.concat()
+}
 
 /// The time into the session.
 fn clock(opened_at: Timestamp, at: Timestamp) -> String {

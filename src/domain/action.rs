@@ -155,7 +155,7 @@ impl fmt::Display for Action {
         if self.object.is_empty() {
             write!(f, "{}", self.verb)
         } else {
-            write!(f, "{} {}", self.verb, self.object.escape_debug())
+            write!(f, "{} {}", self.verb, super::plain::one_line(&self.object))
         }
     }
 }

@@ -15,6 +15,15 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     escape_with(text, |c| is_unseen(c) && c != '\n', |out, c| out.extend(c.escape_unicode()))
 }
 
+/// The text on one line as Rust writes it in quotes, but with quotes as they are: a path with keys stays one that can be copied.
+pub fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\'' | '"') { out.push(c) } else { out.extend(c.escape_debug()) }
+    }
+    out
+}
+
 /// JSON text with such characters in the form of JSON (`\u009b`). JSON itself escapes only those below U+0020, and those never stand in it but
 /// as white space.
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
@@ -55,6 +64,18 @@ mod tests {
             ("a\u{202e}b\u{200b}\u{2066}", "a\\u{202e}b\\u{200b}\\u{2066}"),
         ] {
             assert_eq!(escaped(text), plain);
+        }
+    }
+
+    #[test]
+    fn one_line_that_can_be_copied() {
+        for (text, plain) in [
+            ("/a[k='x']/\"b\"", "/a[k='x']/\"b\""),
+            ("a\nb\r\u{1b}[0m", "a\\nb\\r\\u{1b}[0m"),
+            ("a\\'b", "a\\\\'b"),
+            ("\u{202e}x", "\\u{202e}x"),
+        ] {
+            assert_eq!(one_line(text), plain);
         }
     }
 

@@ -42,6 +42,7 @@ pub(super) fn run(parsed: &Parsed, no: bool, seat: &mut Seat, device: &Device, n
     });
     match changed {
         Ok(()) => {
+            device.tell();
             let line = if no { format!("no {}", parsed.canonical) } else { parsed.canonical.clone() };
             device.log(now, &format!("%PARSER-5-CFGLOG_LOGGEDCMD: User:{}  logged command:{line}", seat.account));
             Reply::done("")

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use super::profile::Profile;
 use super::running::Configuration;
@@ -20,6 +21,8 @@ pub(super) struct Device {
     /// What `enable` asks for; without one, it asks for nothing.
     pub(super) enable_password: Option<String>,
     state: Mutex<State>,
+    /// Counts changes of the configuration, for those who follow it.
+    changes: watch::Sender<u64>,
 }
 
 /// The part that changes.
@@ -31,6 +34,12 @@ pub(super) struct State {
     pub(super) users: BTreeMap<u16, User>,
     pub(super) booted: Timestamp,
     pub(super) last_change: Option<(Timestamp, String)>,
+    /// What is staged by NETCONF; nothing when it is as what runs.
+    pub(super) candidate: Option<Configuration>,
+    /// Which NETCONF session has locked which datastore.
+    pub(super) locks: BTreeMap<&'static str, u32>,
+    /// The number of the last NETCONF session.
+    pub(super) netconf_sessions: u32,
 }
 
 /// Somebody on a terminal line.
@@ -52,8 +61,11 @@ impl Device {
             users: BTreeMap::new(),
             booted: now,
             last_change: None,
+            candidate: None,
+            locks: BTreeMap::new(),
+            netconf_sessions: 0,
         };
-        let device = Self { profile, enable_password, state: Mutex::new(state) };
+        let device = Self { profile, enable_password, state: Mutex::new(state), changes: watch::Sender::default() };
         device.log(now, "%SYS-5-RESTART: System restarted");
         device
     }
@@ -62,6 +74,16 @@ impl Device {
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         // A session that panicked leaves a configuration that is whole: each change is one assignment.
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says that the configuration has changed.
+    pub(super) fn tell(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Learns of changes from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Adds a line to the log.
@@ -106,6 +128,7 @@ impl Device {
             state.booted = now;
         });
         self.log(now, "%SYS-5-RELOAD: Reload requested");
+        self.tell();
     }
 }
 

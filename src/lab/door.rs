@@ -294,9 +294,9 @@ impl Handler for Door {
     async fn subsystem_request(
         &mut self,
         channel: ChannelId,
-        _name: &str,
+        name: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        session.channel_failure(channel)
+        if name == "netconf" { self.start(channel, Work::Netconf, session) } else { session.channel_failure(channel) }
     }
 }

@@ -1,10 +1,11 @@
 //! Simulated elements for the demo and for faults that real ones cannot be asked to make.
 //!
 //! A [`Router`] is a core router with an IOS-like command line over SSH: modes, line editing, abbreviations, help, pager, pipes, and a
-//! configuration that really changes. It knows nothing of the gateway: it trusts one SSH authority for user certificates, as a real
-//! element would, and names the person behind the account in its own log.
+//! configuration that really changes; with NETCONF as a subsystem, and RESTCONF and gNMI over TLS, on the same configuration. It knows nothing
+//! of the gateway: it trusts one SSH authority for user certificates and one for TLS, as a real element would, and names the person behind the
+//! account in its own log.
 //!
-//! It refuses bare public keys, forwards, agents, X11 and every subsystem. It forwards no traffic, keeps nothing on disk, and is not
+//! It refuses bare public keys, forwards, agents, X11 and every other subsystem. It forwards no traffic, keeps nothing on disk, and is not
 //! hardened: it listens where it is told, which should be loopback.
 
 mod commands;
@@ -17,6 +18,7 @@ mod filter;
 mod grammar;
 mod pager;
 mod parser;
+mod plane;
 mod profile;
 mod running;
 mod session;
@@ -39,6 +41,7 @@ use tokio_util::task::TaskTracker;
 
 use self::device::Device;
 use self::door::{Door, House};
+pub use self::plane::{TlsConfig, TlsError};
 use self::profile::Profile;
 use crate::domain::Timestamp;
 
@@ -86,6 +89,8 @@ pub struct RouterConfig {
     pub privileged: Vec<String>,
     /// What `enable` asks for; without one, nobody can rise.
     pub enable_password: Option<String>,
+    /// RESTCONF and gNMI, when it has them.
+    pub tls: Option<TlsConfig>,
     /// What is wrong with it.
     pub fault: Fault,
 }
@@ -101,6 +106,7 @@ impl RouterConfig {
             passwords: BTreeMap::new(),
             privileged: Vec::new(),
             enable_password: None,
+            tls: None,
             fault: Fault::None,
         }
     }
@@ -124,14 +130,23 @@ impl Router {
         let mut accounts: BTreeMap<String, u8> = config.passwords.keys().map(|name| (name.clone(), 1)).collect();
         accounts.extend(config.privileged.iter().map(|name| (name.clone(), 15)));
         let profile = Profile::new(&config.name, accounts.into_iter().collect());
-        let running = RunningRouter {
+        let device = Arc::new(Device::new(profile, config.enable_password, now()));
+        let mut running = RunningRouter {
             addr: listener.local_addr()?,
+            tls_addr: None,
             host_key: host_key.public_key().clone(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
+        if let Some(tls) = &config.tls {
+            let served = plane::serve(tls, device.clone(), &running.tasks, running.stop.clone()).await;
+            running.tls_addr = Some(served.map_err(|error| match error {
+                TlsError::Io(error) => error,
+                TlsError::Broken(_) => io::Error::other(error),
+            })?);
+        }
         let house = House {
-            device: Arc::new(Device::new(profile, config.enable_password, now())),
+            device,
             user_ca: config.user_ca,
             passwords: config.passwords,
             privileged: config.privileged,
@@ -148,6 +163,7 @@ impl Router {
 #[derive(Debug)]
 pub struct RunningRouter {
     addr: SocketAddr,
+    tls_addr: Option<SocketAddr>,
     host_key: PublicKey,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -157,6 +173,11 @@ impl RunningRouter {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where RESTCONF and gNMI are, if it has them.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_addr
     }
 
     /// Its host key, to pin.

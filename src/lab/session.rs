@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Fault;
 use super::device::{Device, User};
+use super::plane::Netconf;
 use super::shell::Shell;
 
 /// Bytes that may wait to be read; a client that sends more ignores its window.
@@ -25,6 +26,8 @@ pub(super) enum Work {
     Shell,
     /// One line.
     Exec(String),
+    /// NETCONF.
+    Netconf,
 }
 
 /// What a client has sent and nobody has read. Filling it never waits.
@@ -172,10 +175,11 @@ impl Outlet {
 pub(super) async fn run(device: Arc<Device>, user: User, level: u8, inbox: Arc<Inbox>, mut outlet: Outlet, work: Work) {
     let account = user.account.clone();
     let line = device.arrive(user, super::now());
-    let shell = Shell::new(device.clone(), account, line, level);
+    let shell = |account| Shell::new(device.clone(), account, line, level);
     let ended = match work {
-        Work::Shell => interact(shell, &inbox, &mut outlet).await,
-        Work::Exec(command) => execute(shell, &command, &inbox, &mut outlet).await,
+        Work::Shell => interact(shell(account), &inbox, &mut outlet).await,
+        Work::Exec(command) => execute(shell(account), &command, &inbox, &mut outlet).await,
+        Work::Netconf => manage(Netconf::new(device.clone(), account), &inbox, &mut outlet).await,
     };
     device.leave(line);
     if let Ok(status) = ended {
@@ -219,6 +223,29 @@ async fn execute(mut shell: Shell, command: &str, inbox: &Inbox, outlet: &mut Ou
     let (out, done) = shell.exec(command, super::now());
     outlet.write(out).await?;
     Ok(u32::from(!done))
+}
+
+async fn manage(mut netconf: Netconf, inbox: &Inbox, outlet: &mut Outlet) -> Result<u32, Gone> {
+    outlet.write(netconf.open()).await?;
+    match outlet.fault {
+        Fault::FloodOutput => return flood(outlet).await,
+        Fault::StallOutput => return stall(inbox).await,
+        Fault::CloseAfter(_) | Fault::NeverAnswerShell | Fault::None | Fault::SlowBanner => {}
+    }
+    while let Some(arrival) = inbox.next().await {
+        match arrival {
+            Arrival::Bytes(bytes) => {
+                let out = netconf.input(&bytes, super::now());
+                outlet.write(out).await?;
+            }
+            Arrival::Size(..) => {}
+            Arrival::Finished => return Ok(0),
+        }
+        if netconf.left() {
+            return Ok(0);
+        }
+    }
+    Err(Gone)
 }
 
 async fn flood(outlet: &mut Outlet) -> Result<u32, Gone> {

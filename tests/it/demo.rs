@@ -10,15 +10,18 @@ use crate::harness::process::Process;
 use crate::harness::{data, must, need, scratch, venv, wait_for};
 
 /// The demo as `make demo` starts it, in a folder that stands for the repository.
-struct Demo {
+pub struct Demo {
     process: Process,
-    root: PathBuf,
-    dir: PathBuf,
+    /// Where it was started.
+    pub root: PathBuf,
+    /// Its folder.
+    pub dir: PathBuf,
     _scratch: tempfile::TempDir,
 }
 
 impl Demo {
-    fn start() -> Self {
+    /// Starts it.
+    pub fn start() -> Self {
         let scratch = scratch();
         let root = scratch.path().to_owned();
         let mut command = Command::new(SALLYPORT);
@@ -28,7 +31,8 @@ impl Demo {
         Self { process, root, dir, _scratch: scratch }
     }
 
-    fn ssh(&self, identity: &str, element: &str) -> Ssh {
+    /// How `identity` reaches an element by SSH.
+    pub fn ssh(&self, identity: &str, element: &str) -> Ssh {
         Ssh { config: self.dir.join("identities").join(identity).join("ssh_config"), host: element.to_owned() }
     }
 
@@ -123,10 +127,57 @@ fn every_line_that_the_demo_prints_does_what_it_says() {
                     assert!(ran.errors().contains(&said), "`{said}` is not in: {}", ran.errors());
                 }
             }
+            "NETCONF, looking" => {
+                let text = demo.type_in(line).ok().text();
+                // What may not be read is not there: accounts, and what the system is configured to be.
+                assert!(text.contains("<oper-status>UP</oper-status>") && !text.contains("<aaa>"), "{text}");
+                assert!(text.contains("<boot-time>") && !text.contains("<login-banner>"), "{text}");
+            }
+            "NETCONF, a change" => {
+                let ran = demo.type_in(line).ok();
+                assert!(!ran.text().contains("rpc-error") && ran.text().contains("<ok/>"), "{}", ran.all());
+                described(&demo, "changed by NETCONF");
+            }
+            "RESTCONF, a change" => {
+                demo.type_in(line).ok();
+                described(&demo, "changed by RESTCONF");
+            }
+            "gNMI, following" => {
+                let text = demo.type_in(line).ok().text();
+                let path = "/interfaces/interface[name=Loopback0]";
+                assert!(text.contains(&format!("{path}/state/oper-status  UP\n")), "{text}");
+            }
+            "gNMI, a change" => {
+                let text = demo.type_in(line).ok().text();
+                assert_eq!(text, "updated  /interfaces/interface[name=Loopback0]/config/description\n");
+                described(&demo, "changed by gNMI");
+            }
+            "NETCONF, denied" | "RESTCONF, denied" | "gNMI, denied" => {
+                let ran = demo.type_in(line);
+                let text = ran.all();
+                // An rpc-error is an answer to ssh, 403 is 22 to curl, and 3 is ours.
+                let (code, said) = match what.split(',').next() {
+                    Some("NETCONF") => (0, "access-denied"),
+                    Some("RESTCONF") => (22, "access-denied"),
+                    _ => (3, "sallyport: gnmi.update"),
+                };
+                assert!(ran.code() == code && text.contains(said) && !text.contains("\\'"), "{text}");
+                for said in
+                    ["[username='backdoor']", "is not allowed for senior-engineer", "Ask the network security desk"]
+                {
+                    assert!(text.contains(said), "`{said}` is not in: {text}");
+                }
+                let shown = demo.ssh("senior-engineer", "core-rtr-1").run(&["show running-config"]).ok().text();
+                assert!(shown.contains("username admin") && !shown.contains("backdoor"), "{shown}");
+            }
             "what happened" => {
-                let sessions = wait_for("three sessions are closed", MINUTE, || {
-                    Some(demo.sessions(line)).filter(|sessions| sessions.len() == 3)
+                // One for each of the sessions above, and for each look at what came of it.
+                let sessions = wait_for("all sessions are closed", MINUTE, || {
+                    let sessions = demo.sessions(line);
+                    let of = |protocol: &str| sessions.iter().filter(|s| s["protocol"] == protocol).count();
+                    (of("restconf") == 1 && of("gnmi") == 2 && of("ssh") == 12).then_some(sessions)
                 });
+                what_changed_is_told(&demo, &sessions);
                 let text = demo.type_in(line).ok().text();
                 for session in &sessions {
                     let id = session["id"].as_str().expect("an id");
@@ -156,6 +207,39 @@ fn every_line_that_the_demo_prints_does_what_it_says() {
         ["a session on a router", "nobody without a role gets in", "what happened", "watch one again, by its ID"]
     {
         assert!(whats.contains(&what), "{what} is not printed, only {whats:?}");
+    }
+}
+
+/// The description that the command line shows.
+#[track_caller]
+fn described(demo: &Demo, expected: &str) {
+    let show = "show running-config interface Loopback0";
+    let shown = demo.ssh("senior-engineer", "core-rtr-1").run(&[show]).ok().text();
+    assert!(shown.contains(&format!("\n description {expected}\r")), "{shown}");
+}
+
+/// The auditor reads what was changed, how it was before, and by which row.
+fn what_changed_is_told(demo: &Demo, sessions: &[serde_json::Value]) {
+    let show = |session: &serde_json::Value| {
+        let line = format!("{SALLYPORT} sessions show {} ", session["id"].as_str().expect("an id"));
+        demo.type_in(&format!(
+            "{line} --config {0}/sallyport.toml --identity {0}/identities/auditor",
+            demo.dir.display()
+        ))
+        .ok()
+        .text()
+    };
+    let shown: String = sessions.iter().map(show).collect();
+    let path = "/openconfig-interfaces:interfaces/interface[name='Loopback0']/config/description";
+    for told in [
+        format!("- {path} = router id"),
+        format!("+ {path} = changed by NETCONF"),
+        format!("allow netconf.merge running:{path}"),
+        "DENY  netconf.merge running:/openconfig-system:system/aaa/".to_owned(),
+        format!("restconf.patch running:{path}"),
+        "allow open gnmi.update running:/interfaces/interface[name='Loopback0']/config/description".to_owned(),
+    ] {
+        assert!(shown.contains(&told), "`{told}` is not in: {shown}");
     }
 }
 

@@ -40,7 +40,10 @@ const SHARED: (&str, &[&str]) = ("web", &["restconf", "gnmi", "http_api"]);
 const CONFINED: &[(&str, &[&str])] = &[
     ("casbin", &["policy/casbin.rs"]),
     ("russh", &["element/ssh", "element/ssh.rs", "protocol/ssh", "lab"]),
-    ("hyper", &["console", "telemetry", "protocol/web", "protocol/restconf", "protocol/gnmi", "protocol/http_api"]),
+    (
+        "hyper",
+        &["console", "lab", "telemetry", "protocol/web", "protocol/restconf", "protocol/gnmi", "protocol/http_api"],
+    ),
     ("rcgen", &["identity/", "cli/", "lab"]),
 ];
 

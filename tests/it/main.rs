@@ -21,6 +21,7 @@ mod flow;
 mod forwards;
 mod forwards_allowed;
 mod gnmi;
+mod gnmi_client;
 mod hostile;
 mod http_api;
 mod layers;

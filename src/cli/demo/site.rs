@@ -7,18 +7,21 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey};
 
 use super::inventory::{Place, with_places};
-use super::{Exit, Failure};
+use super::{Exit, Failure, requests};
 use crate::access::Addresses;
 use crate::domain::Timestamp;
 use crate::identity::ca::{self, Authority, IssueRequest, Plan, Starter};
 use crate::identity::folder::{GatewayFacts, IdentityFolder};
 use crate::identity::ssh_config;
+use crate::lab::RunningRouter;
 
 const TRUST_DOMAIN: &str = "carrier.example";
-const DOMAIN: &str = "sallyport.example";
+pub(super) const DOMAIN: &str = "sallyport.example";
 const GATEWAY: &str = "gw-demo";
 /// Everybody in the demo; `policy.csv` gives them their roles, but `outsider`.
 const IDENTITIES: [&str; 6] = ["noc-engineer", "senior-engineer", "security-editor", "auditor", "vendor", "outsider"];
@@ -26,9 +29,20 @@ const TTL: Duration = Duration::from_secs(7 * 86_400);
 /// Says that a demo made the folder; it is empty until making it was finished. The number is that of what is in the folder: what an earlier
 /// version made is made anew.
 const MARKER: &str = ".made-by-sallyport-demo";
-const FINISHED: &str = "made by sallyport demo (2); safe to delete as a whole\n";
+const FINISHED: &str = "made by sallyport demo (3); safe to delete as a whole\n";
 /// What a demo makes, and what it clears when it was interrupted while making it.
-const MADE: [&str; 7] = ["sallyport.toml", "ca", "gateway", "identities", "policies", "data", "lab"];
+const MADE: [&str; 8] = ["sallyport.toml", "ca", "gateway", "identities", "policies", "data", "lab", "requests"];
+
+/// What a router shows to those who speak TLS with it.
+#[derive(Debug)]
+pub(super) struct RouterTls {
+    /// Its certificate, in PEM.
+    pub(super) certificate: String,
+    /// The key of that, in PEM.
+    pub(super) key: String,
+    /// The fingerprint, for the inventory.
+    pub(super) pin: String,
+}
 
 /// A prepared folder.
 #[derive(Debug)]
@@ -107,15 +121,47 @@ impl Site {
         }
     }
 
+    /// The authority whose client certificates the routers accept, in PEM.
+    pub(super) fn element_tls_authority(&self) -> Result<String, Failure> {
+        let path = self.dir.join("ca/x509_element_ca.pem");
+        fs::read_to_string(&path).map_err(at(&path))
+    }
+
+    /// The certificate of a router's TLS port, made at the first start and kept.
+    pub(super) fn router_tls(&self, name: &str) -> Result<RouterTls, Failure> {
+        let path = |ending: &str| self.dir.join("lab").join(format!("{name}.tls.{ending}"));
+        let (certificate, key) = (path("pem"), path("key"));
+        if !certificate.exists() {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]).map_err(failed)?;
+            write_private(&key, made.signing_key.serialize_pem().as_bytes())?;
+            write_private(&certificate, made.cert.pem().as_bytes())?;
+        }
+        let read = |path: &Path| fs::read_to_string(path).map_err(at(path));
+        let (certificate, key) = (read(&certificate)?, read(&key)?);
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(failed)?;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
+        let pin = format!("SHA256:{}", data_encoding::HEXLOWER.encode(digest.as_ref()));
+        Ok(RouterTls { certificate, key, pin })
+    }
+
     /// Tells the inventory where the routers are.
-    pub(super) fn write_inventory(&self, routers: &[(&str, SocketAddr, &PublicKey)]) -> Result<(), Failure> {
+    pub(super) fn write_inventory(&self, routers: &[(&str, RunningRouter)]) -> Result<(), Failure> {
         let path = self.dir.join("policies/elements.toml");
         let text = fs::read_to_string(&path).map_err(at(&path))?;
-        let keys = routers.iter().map(|(_, _, key)| bare_key(key)).collect::<Result<Vec<_>, _>>()?;
+        let known = |(name, router): &(&str, RunningRouter)| -> Result<_, Failure> {
+            Ok((bare_key(router.host_key())?, self.router_tls(name)?.pin))
+        };
+        let known = routers.iter().map(known).collect::<Result<Vec<_>, _>>()?;
         let places: Vec<Place<'_>> = routers
             .iter()
-            .zip(&keys)
-            .map(|((name, address, _), host_key)| Place { name, address: *address, host_key })
+            .zip(&known)
+            .map(|((name, router), (host_key, pin))| Place {
+                name,
+                address: router.addr(),
+                host_key,
+                tls: router.tls_addr().unwrap_or_else(|| super::loopback(0)),
+                pin,
+            })
             .collect();
         replace(&path, &with_places(&text, &places))
     }
@@ -169,6 +215,12 @@ impl Site {
                 ssh_door: false,
             };
             replace(&folder.join("ssh_config"), &ssh_config::render(&block).map_err(failed)?)?;
+            replace(&folder.join("curl_config"), &requests::curl_config(&folder, listen_mtls))?;
+        }
+        let folder = self.dir.join("requests");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(at(&folder))?;
+        for (name, text) in requests::FILES {
+            replace(&folder.join(name), text)?;
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use super::site::DOMAIN;
+
 /// How this program was called, for the lines to copy.
 pub(super) fn program() -> String {
     std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "sallyport".to_owned())
@@ -25,6 +27,16 @@ A network engineer
   a command that policy denies    {noc} core-rtr-1 'show running-config | redirect tftp://192.0.2.9/x'
   nobody without a role gets in   {outsider} core-rtr-1
 
+The same engineers by the management plane; each change is a description, or an account that nobody may make
+  NETCONF, looking                {noc} -s core-rtr-1 netconf < {dir_text}/requests/interfaces.xml
+  NETCONF, a change               {senior} -s core-rtr-1 netconf < {dir_text}/requests/description.xml
+  NETCONF, denied                 {senior} -s core-rtr-1 netconf < {dir_text}/requests/account.xml
+  RESTCONF, a change              {curl} {restconf}/openconfig-interfaces:interfaces/interface=Loopback0/config -X PATCH -d '{description}'
+  RESTCONF, denied                {curl} {restconf}/openconfig-system:system/aaa/authentication/users -X POST -d '{account}'
+  gNMI, following                 {program} gnmi subscribe core-rtr-1 '/interfaces/interface[name=Loopback0]' --mode once --identity {dir_text}/identities/noc-engineer
+  gNMI, a change                  {gnmi_set} '/interfaces/interface[name=Loopback0]/config/description=changed by gNMI'
+  gNMI, denied                    {gnmi_set} '/system/aaa/authentication/users/user[username=backdoor]/config/role=SYSTEM_ROLE_ADMIN'
+
 An auditor
   what happened                   {program} sessions list {auditor}
   watch one again, by its ID      {program} replay ID {auditor}
@@ -38,6 +50,13 @@ The security team
         senior = ssh("senior-engineer"),
         outsider = ssh("outsider"),
         auditor = asking("auditor"),
+        curl = format_args!("curl -K {dir_text}/identities/senior-engineer/curl_config"),
+        gnmi_set = format_args!(
+            "{program} gnmi set core-rtr-1 --identity {dir_text}/identities/senior-engineer --update"
+        ),
+        restconf = format_args!("https://core-rtr-1.{DOMAIN}/restconf/data"),
+        description = r#"{"openconfig-interfaces:config": {"description": "changed by RESTCONF"}}"#,
+        account = r#"{"openconfig-system:user": [{"username": "backdoor", "config": {"role": "SYSTEM_ROLE_ADMIN"}}]}"#,
     )
 }
 

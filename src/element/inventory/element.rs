@@ -426,6 +426,11 @@ fn missing_services(row: &Row<'_>, protocols: &[String], services: &Services, re
             report.add(&row.span, format!("`{protocol}` is among its protocols, and there is no [element.{service}]"));
         }
     }
+    let restconf = protocols.iter().any(|known| known == "restconf");
+    if restconf && services.tls.get(&Service::Https).is_some_and(|https| https.restconf.is_none()) {
+        let text = "`restconf` is among its protocols, and [element.https] does not say where it begins; write restconf = \"/restconf\"";
+        report.add(&row.span, text);
+    }
 }
 
 /// A word that policy can name: lower-case letters, digits, '.', '-' and '_', parts joined by '/'.

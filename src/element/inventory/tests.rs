@@ -365,6 +365,11 @@ fn services_that_are_accepted_and_refused() {
     for whole in ["", "[element.https]\naddresses = [\"127.0.0.1:443\"]\n", &format!("[element.https]\n{pin}\n")] {
         assert!(serving(whole).is_err(), "{whole}");
     }
+    // RESTCONF is somewhere, or nowhere.
+    for (more, good) in [("", false), ("restconf = \"/restconf\"", true)] {
+        let text = format!("{}protocols = [\"restconf\"]\n{}", one(&[("protocols", "")]), section(more));
+        assert_eq!(Inventory::parse(&text).is_ok(), good, "{more}");
+    }
     let inventory = serving(&section("")).expect("an inventory");
     let element = inventory.iter().next().expect("one");
     assert!(element.service(crate::element::Service::Https).is_some());

@@ -9,6 +9,7 @@
 
 pub mod actions;
 mod call;
+pub mod client;
 pub mod codec;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;

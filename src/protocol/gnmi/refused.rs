@@ -61,7 +61,7 @@ const NAMES: [&str; 17] = [
 ];
 
 /// The name of a status code.
-pub(super) fn name(number: usize) -> Option<&'static str> {
+pub fn name(number: usize) -> Option<&'static str> {
     NAMES.get(number).copied()
 }
 

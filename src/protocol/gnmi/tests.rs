@@ -25,7 +25,7 @@ fn every_file_of_the_corpus_is_told() {
             "get",
             include_bytes!("../../../tests/corpus/gnmi_request/get"),
             &[
-                "gnmi.get running:/openconfig-interfaces:interfaces/:interface[name=\\'eth0\\']/config",
+                "gnmi.get running:/openconfig-interfaces:interfaces/:interface[name='eth0']/config",
                 "gnmi.get running:/system",
             ],
         ),
@@ -48,10 +48,10 @@ fn every_file_of_the_corpus_is_told() {
             "set",
             include_bytes!("../../../tests/corpus/gnmi_request/set"),
             &[
-                "gnmi.delete running:/system/ntp/servers/server[address=\\'192.0.2.1\\']",
-                "gnmi.replace running:/interfaces/interface[name=\\'eth0\\']/config",
-                "gnmi.update running:/interfaces/interface[name=\\'eth1\\']/config/description",
-                "gnmi.update running:/interfaces/interface[name=\\'eth1\\']/config/enabled",
+                "gnmi.delete running:/system/ntp/servers/server[address='192.0.2.1']",
+                "gnmi.replace running:/interfaces/interface[name='eth0']/config",
+                "gnmi.update running:/interfaces/interface[name='eth1']/config/description",
+                "gnmi.update running:/interfaces/interface[name='eth1']/config/enabled",
             ],
         ),
         (
