@@ -37,6 +37,7 @@ targets! {
     config_toml = crate::config::fuzz::config_toml, "`sallyport.toml`.";
     critical_option = crate::identity::fuzz::critical_option, "Critical options of SSH user certificates: a name, a line end, a value.";
     domain_text = crate::domain::fuzz::domain_text, "Names, URIs, times and spans in their text forms.";
+    echo = crate::protocol::ssh::fuzz::echo, "A terminal and somebody who types: steps as for `sftp`.";
     elements_toml = crate::element::fuzz::elements_toml, "`elements.toml`, and pinning a key in it.";
     gnmi_framing = crate::protocol::gnmi::fuzz::framing, "gRPC messages in a body that comes in pieces: the size of a piece, then the body.";
     gnmi_path = crate::protocol::gnmi::fuzz::path, "A gNMI path below a prefix: both as messages, a zero between them.";
@@ -52,14 +53,17 @@ targets! {
     obligation = crate::policy::fuzz::obligation, "Obligations, windows among them, after eight bytes of a moment.";
     policy_cases = crate::policy::fuzz::policy_cases, "`cases.toml`.";
     policy_rows = crate::policy::fuzz::policy_rows, "`policy.csv`.";
+    prompt = crate::protocol::ssh::fuzz::prompt, "A dialogue without a terminal: steps as for `sftp`.";
     proxy_header = crate::access::fuzz::proxy_header, "PROXY headers, both versions.";
     recording = crate::recording::fuzz::recording, "Recordings: file header, blocks, frames, seal.";
+    recording_file = crate::recording::fuzz::recording_file, "A recording as a file for its reader, also with its hashes put right.";
     restconf_request = crate::protocol::restconf::fuzz::restconf_request, "RESTCONF: method, URL and media type, each after a line end, then the body.";
     scp = crate::protocol::ssh::fuzz::scp, "An scp command, a line end, and steps as for `sftp`.";
     sealed_secret = crate::element::fuzz::sealed_secret, "Sealed secrets, and secrets to be sealed.";
     sftp = crate::protocol::ssh::fuzz::sftp, "Both directions of SFTP: steps of side (even: client), length (two bytes) and bytes.";
     ssh_certificate = crate::identity::fuzz::ssh_certificate, "SSH certificates, of users and of hosts.";
     ssh_names = crate::protocol::ssh::fuzz::ssh_names, "SSH user names, destinations, listeners, sockets and commands.";
+    terminal_output = crate::recording::fuzz::terminal_output, "Terminal output, to be shown again and as plain lines.";
     x509_leaf = crate::identity::fuzz::x509_leaf, "Client certificates in DER.";
 }
 

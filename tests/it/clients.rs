@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::harness::client::{MINUTE, Ran, run};
+use crate::harness::element::Profile;
 use crate::harness::gateway::{Gateway, SALLYPORT};
 use crate::harness::lab::Lab;
 use crate::harness::{account, data, find, must, need, venv};
@@ -213,6 +214,29 @@ fn paramiko_logs_in_with_the_identitys_own_key_only() {
     let own = lab.site.scratch().join("own_key");
     crate::harness::element::keygen(&own, &["-t", "ed25519"]);
     for key in [lab.site.identity("bob").join("ssh_key"), own] {
+        let ran = paramiko(&lab, "ada", &key);
+        assert!(ran.code() != 5 && ran.code() != 0, "{}: {}", key.display(), ran.text());
+    }
+}
+
+#[test]
+fn a_certificate_inside_tls_needs_no_list_of_keys() {
+    need!("sshd", "python:clients");
+    let lab = Lab::with(Profile::Modern, "", |site| {
+        site.issue("bob", &[]);
+        let config = fs::read_to_string(site.config()).expect("a file");
+        let kept = config.lines().filter(|line| !line.starts_with("ssh_identities_file"));
+        let kept = kept.collect::<Vec<_>>().join("\n") + "\n";
+        assert_ne!(kept, config);
+        fs::write(site.config(), kept).expect("a file");
+        fs::remove_file(site.path().join("ca/ssh_identities")).expect("it was there");
+    });
+    // Paramiko never tries `none`: it proves the key of a certificate, which says itself whose it is.
+    let ada = lab.site.identity("ada").join("ssh_key");
+    assert_eq!(paramiko(&lab, "ada", &ada).facts().0, 5);
+    let bare = lab.site.scratch().join("bare_key");
+    fs::copy(&ada, &bare).expect("a key");
+    for key in [bare, lab.site.identity("bob").join("ssh_key")] {
         let ran = paramiko(&lab, "ada", &key);
         assert!(ran.code() != 5 && ran.code() != 0, "{}: {}", key.display(), ran.text());
     }

@@ -232,7 +232,7 @@ fn a_broken_edit_keeps_the_last_good_set() {
     lab.site.write_policies();
     replace(
         &lab.site.path().join("policies/cases.toml"),
-        "[[case]]\nname = \"nobody may\"\nwho = \"ada\"\nelement = \"linux-1\"\nverb = \"ssh.exec\"\nobject = \"true\"\nexpect = \"deny\"\n",
+        "[[case]]\nname = \"nobody may\"\nwho = \"user:ada\"\nelement = \"linux-1\"\nverb = \"ssh.exec\"\nobject = \"true\"\nexpect = \"deny\"\n",
     );
     wait_until("the failing case is on record", SOON, || {
         lab.site.events().iter().any(|e| e.to_string().contains("nobody may"))

@@ -28,6 +28,7 @@ pub(super) async fn login<S: LinkSink>(
     account: &Account,
     minted: &Minted,
 ) -> Result<(), DialError> {
+    let methods = methods(handle, account).await?;
     match credential {
         Credential::Certificate => {
             let key = Arc::new(minted.key.clone());
@@ -40,7 +41,22 @@ pub(super) async fn login<S: LinkSink>(
                 handle.authenticate_publickey(account.as_str(), PrivateKeyWithHashAlg::new(Arc::new(key), None)).await;
             done("key", account, result)
         }
-        Credential::Password { secret, prompts } => with_password(handle, config, account, secret, prompts).await,
+        Credential::Password { secret, prompts } => {
+            with_password(handle, config, account, secret, prompts, &methods).await
+        }
+    }
+}
+
+/// The ways in that the element has, for whom it does not know yet.
+///
+/// SECURITY: asked first, as every client does. An element that lets anybody in shows that here, whatever the credential; and a password that is
+/// wrong is wrong once, and does not bring a lock-out nearer by a second try in another method.
+async fn methods<S: LinkSink>(handle: &mut Handle<Handler<S>>, account: &Account) -> Result<MethodSet, DialError> {
+    match handle.authenticate_none(account.as_str()).await.map_err(|error| broken(&error))? {
+        AuthResult::Failure { remaining_methods, .. } => Ok(remaining_methods),
+        AuthResult::Success => Err(DialError::Login(format!(
+            "it lets anybody in as `{account}` without a credential; mend that on the element"
+        ))),
     }
 }
 
@@ -50,20 +66,12 @@ async fn with_password<S: LinkSink>(
     account: &Account,
     secret: &SecretName,
     prompts: &[PromptRule],
+    methods: &MethodSet,
 ) -> Result<(), DialError> {
     // An inventory that lists prompts describes a dialogue.
     if !prompts.is_empty() {
         return dialogue(handle, config, account, secret, prompts).await;
     }
-    // SECURITY: ask first which methods there are, as every client does. A password that is wrong is then wrong once, and does
-    // not bring a lock-out nearer by a second try in another method.
-    let AuthResult::Failure { remaining_methods: methods, .. } =
-        handle.authenticate_none(account.as_str()).await.map_err(|error| broken(&error))?
-    else {
-        return Err(DialError::Login(format!(
-            "it lets anybody in as `{account}` without a credential; mend that on the element"
-        )));
-    };
     if !methods.contains(&MethodKind::Password) {
         return dialogue(handle, config, account, secret, prompts).await;
     }

@@ -3,7 +3,9 @@
 #![allow(clippy::panic, reason = "a property that does not hold panics")]
 
 use super::actions::{Wanted, destination, listener, of_request, socket, user_name};
+use super::echo::{Echo, Typed};
 use super::inspect::Inspect;
+use super::prompt::Dialogue;
 use super::scp::{self, ScpInspector, command};
 use super::script::{self, Step};
 use super::sftp::{self, SftpInspector};
@@ -70,6 +72,95 @@ fn name(line: &str) {
         (None, None) => panic!("`{}` names nothing and was read", line.escape_debug()),
     };
     assert_eq!(user_name(&said, DOMAIN), Some(user), "{line}");
+}
+
+/// What a person typed that may be kept, in order, and how many bytes are only counted.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Kept {
+    seen: Vec<u8>,
+    hidden: u64,
+}
+
+impl Kept {
+    fn take(&mut self, fates: Vec<Typed>) {
+        for fate in fates {
+            match fate {
+                Typed::Seen(bytes) => self.seen.extend(bytes),
+                Typed::Hidden(count) => self.hidden += count,
+            }
+        }
+    }
+
+    /// Fails unless each byte that was typed has one fate.
+    fn accounts_for(&self, typed: usize) {
+        assert_eq!(self.seen.len() as u64 + self.hidden, typed as u64, "{self:?}");
+    }
+}
+
+/// What nobody but the person knows.
+const SECRET: &[u8] = b"hunter2-Xyzzy";
+
+/// A terminal and somebody who types: steps as for `sftp`. Each byte typed has one fate, what the element never showed is not kept, and where its
+/// output was cut changes nothing.
+pub(crate) fn echo(data: &[u8]) {
+    let mut steps = script::parse(data);
+    for step in &mut steps {
+        // The element never shows this letter, so nothing that holds it was echoed.
+        if let Step::Element(said) = step {
+            said.iter_mut().filter(|byte| **byte == b'Q').for_each(|byte| *byte = b'q');
+        }
+    }
+    let run = |cut: usize| {
+        let (mut echo, mut kept) = (Echo::default(), Kept::default());
+        for step in &steps {
+            match step {
+                Step::Client(typed) => kept.take(echo.typed(typed)),
+                Step::Element(said) => said.chunks(cut).for_each(|piece| kept.take(echo.said(piece))),
+            }
+        }
+        kept.take(echo.finish());
+        kept
+    };
+    let whole = run(usize::MAX);
+    let typed: Vec<u8> =
+        steps.iter().flat_map(|step| if let Step::Client(typed) = step { typed.clone() } else { Vec::new() }).collect();
+    whole.accounts_for(typed.len());
+    // Keys that are no text (history, completion, a sequence) are kept with the line that they led to.
+    let text = typed.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n'));
+    assert!(!text || !whole.seen.contains(&b'Q'), "kept and never shown: {}", whole.seen.escape_ascii());
+    for cut in [1, 3, 50] {
+        assert_eq!(run(cut), whole, "in pieces of {cut}");
+    }
+}
+
+/// A dialogue without a terminal: steps as for `sftp`. Each byte sent has one fate, what is kept comes in the order in which it was sent, and
+/// whatever came before, what answers a prompt for a password is not kept.
+pub(crate) fn prompt(data: &[u8]) {
+    let mut steps = script::parse(data);
+    steps.push(Step::Element(b"\r\nPassword: ".to_vec()));
+    steps.push(Step::Client([SECRET, b"\n"].concat()));
+    let (mut dialogue, mut kept, mut sent) = (Dialogue::default(), Kept::default(), Vec::new());
+    for step in &steps {
+        match step {
+            Step::Client(bytes) => {
+                kept.take(dialogue.sent(bytes));
+                sent.extend_from_slice(bytes);
+            }
+            Step::Element(bytes) => kept.take(dialogue.said(bytes)),
+        }
+    }
+    kept.take(dialogue.finish());
+    kept.accounts_for(sent.len());
+    let mut rest = sent.iter();
+    assert!(
+        kept.seen.iter().all(|byte| rest.any(|sent| sent == byte)),
+        "not in the order in which it was sent: {kept:?}"
+    );
+    let last = sent.len() - SECRET.len() - 1;
+    let before = sent.get(..last).unwrap_or_default();
+    // Unless the very same was sent before, where nothing asked for it.
+    let known = before.windows(SECRET.len()).any(|window| window == SECRET);
+    assert!(known || !kept.seen.windows(SECRET.len()).any(|window| window == SECRET), "{}", kept.seen.escape_ascii());
 }
 
 #[cfg(test)]

@@ -132,7 +132,11 @@ async fn secrets_that_cannot_be_used() {
 
 #[tokio::test]
 async fn an_element_that_lets_anybody_in_is_refused() {
-    let (result, heard) = log_in(Manners { lets_in: true, password: true, ..Manners::default() }, PASSWORD).await;
-    assert!(matches!(&result, Err(DialError::Login(text)) if text.contains("anybody")), "{result:?}");
-    assert!(heard.is_empty(), "{heard:?}");
+    let key = "{ kind = \"key\", secret = \"key\" }";
+    let listed = "{ kind = \"password\", secret = \"pw\", prompts = [{ matches = \"pin:\" }] }";
+    for credential in [PASSWORD, listed, key, CERTIFICATE] {
+        let (result, heard) = log_in(Manners { lets_in: true, password: true, ..Manners::default() }, credential).await;
+        assert!(matches!(&result, Err(DialError::Login(text)) if text.contains("anybody")), "{credential}: {result:?}");
+        assert!(heard.is_empty(), "{credential}: it was shown {heard:?}");
+    }
 }
