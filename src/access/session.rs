@@ -17,7 +17,7 @@ use crate::domain::{
 };
 use crate::identity::Verified;
 use crate::policy::{Outline, Permit, outline};
-use crate::recording::{Frame, Recorder, RecordingError, Store};
+use crate::recording::{Exchange, Frame, Recorder, RecordingError, Store};
 
 use tokio_util::sync::CancellationToken;
 
@@ -161,14 +161,19 @@ impl Session {
         let permit = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(permit) = permit else { return Err(Refusal::Unavailable(Outcome::ProtocolError)) };
         let stop = self.place(channel, &permit.request().action);
-        let grant = self.grant(channel, permit, stop);
+        let grant = self.grant(channel, permit, stop, None);
         // It was decided a while ago, and supervision does not know of the session yet.
         self.woken.notify_one();
         grant
     }
 
-    /// Asks for a further channel of the session.
-    pub(super) async fn ask(self: &Arc<Self>, channel: u32, action: &Action) -> Result<Grant, Refusal> {
+    /// Asks for a further channel of the session, and records with its opening what is sent on it first.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        channel: u32,
+        action: &Action,
+        first: Option<&Exchange>,
+    ) -> Result<Grant, Refusal> {
         if let Some(outcome) = self.stop.requested() {
             return Err(Refusal::Unavailable(outcome));
         }
@@ -178,7 +183,7 @@ impl Session {
         let answer = self.decide(action, now);
         self.access.count(&answer);
         match answer {
-            Ok(permit) => self.grant(channel, permit, stop),
+            Ok(permit) => self.grant(channel, permit, stop, first),
             Err(denied) => {
                 self.forget(channel);
                 let decision = DecisionFacts::from(&denied.decision);
@@ -240,9 +245,20 @@ impl Session {
         self.channels().granted.remove(&channel);
     }
 
-    fn grant(self: &Arc<Self>, channel: u32, permit: Permit, stop: Stop) -> Result<Grant, Refusal> {
+    fn grant(
+        self: &Arc<Self>,
+        channel: u32,
+        permit: Permit,
+        stop: Stop,
+        first: Option<&Exchange>,
+    ) -> Result<Grant, Refusal> {
         let (action, decision) = (&permit.request().action, permit.decision());
-        if let Err(outcome) = self.record(&Frame::ChannelOpened { channel, action, decision: &decision.into() }) {
+        let opened = Frame::ChannelOpened { channel, action, decision: &decision.into() };
+        let recorded = match first {
+            Some(exchange) => self.record_all(&[opened, Frame::Exchange { channel, exchange }]),
+            None => self.record(&opened),
+        };
+        if let Err(outcome) = recorded {
             self.forget(channel);
             return Err(Refusal::Unavailable(outcome));
         }

@@ -9,6 +9,7 @@ use super::{Access, Refusal, clock};
 use crate::domain::{Account, Action, Event, Outcome, RefusalStage, RequestFacts, Timestamp};
 use crate::identity::{IdentityError, Verified};
 use crate::policy::{Ask, Denied, Permit, forbid};
+use crate::recording::{Exchange, Frame};
 
 /// Where a visit is with its session.
 #[derive(Debug)]
@@ -112,9 +113,30 @@ impl Visit {
     /// # Errors
     /// Denied, or the session could not be opened; either way the log knows why.
     pub async fn ask(self: &Arc<Self>, channel: u32, action: &Action) -> Result<Grant, Refusal> {
+        self.ask_with(channel, action, None).await
+    }
+
+    /// The same for a channel on which `first` is all that the client sends: when it is allowed, both are recorded in one piece.
+    ///
+    /// # Errors
+    /// As with [`Visit::ask`].
+    pub async fn ask_with(
+        self: &Arc<Self>,
+        channel: u32,
+        action: &Action,
+        first: Option<&Exchange>,
+    ) -> Result<Grant, Refusal> {
         if let Some(open) = self.session().await {
-            return open.ask(channel, action).await;
+            return open.ask(channel, action, first).await;
         }
+        let grant = self.ask_first(channel, action).await?;
+        if let Some(exchange) = first {
+            grant.session().record(&Frame::Exchange { channel, exchange }).map_err(Refusal::Unavailable)?;
+        }
+        Ok(grant)
+    }
+
+    async fn ask_first(self: &Arc<Self>, channel: u32, action: &Action) -> Result<Grant, Refusal> {
         // Opening must not be dropped half way, whatever becomes of the client: what the log calls opened must be closed.
         let (visit, action) = (self.clone(), action.clone());
         let opening = self.access.tasks().spawn(async move { visit.open(channel, &action).await });
@@ -127,7 +149,7 @@ impl Visit {
             Phase::Open(open) => {
                 let open = open.clone();
                 drop(phase);
-                return open.ask(channel, action).await;
+                return open.ask(channel, action, None).await;
             }
             Phase::Over => return Err(Refusal::Unavailable(Outcome::ClientClosed)),
             Phase::Before => {}

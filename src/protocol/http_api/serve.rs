@@ -115,7 +115,9 @@ impl Serving {
     async fn serve(&self, call: &mut Call) -> Result<Response, Failure> {
         self.look_up(call).await?;
         let what = format!("{} {}", call.head.method, call.asked.url());
-        let asking = Allowed::ask(&self.visit, call.channel, vec![call.asked.action.clone()], what).await;
+        let body = if let Payload::Whole(body) = &call.body { Some(&body[..]) } else { None };
+        let actions = vec![call.asked.action.clone()];
+        let asking = Allowed::ask(&self.visit, call.channel, actions, what, body).await;
         let mut allowed = asking.map_err(|refusal| call.refused(refusal))?;
         match self.forward(&mut allowed, call).await {
             Ok((sent, answer, duties)) if duties.masks.is_empty() => {

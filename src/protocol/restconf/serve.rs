@@ -116,7 +116,7 @@ impl Serving {
         };
         let asked = asked(&seen, rules.policy.models())?;
         let what = format!("{} /restconf{}{}", head.method, asked.path, asked.query);
-        let mut allowed = Allowed::ask(&self.visit, channel, asked.actions.clone(), what).await?;
+        let mut allowed = Allowed::ask(&self.visit, channel, asked.actions.clone(), what, Some(&body)).await?;
         let result = self.forward(&mut allowed, &head, &asked, body).await;
         match result {
             Ok((sent, answer)) => {

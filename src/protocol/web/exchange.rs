@@ -28,6 +28,8 @@ pub struct Allowed {
     grant: Option<Grant>,
     pub(super) channel: u32,
     what: String,
+    /// The request is on record.
+    told: bool,
     pub(super) limits: HttpLimits,
 }
 
@@ -42,18 +44,28 @@ impl Standing for AllOf {
 }
 
 impl Allowed {
-    /// Asks for all of `actions`; the first opens the channel. `what` is the request for people.
+    /// Asks for all of `actions`; the first opens the channel. `what` is the request for people, `body` all of its body when that is there already.
     ///
     /// # Errors
     /// One of them is denied, or the session cannot be opened.
-    pub async fn ask(visit: &Arc<Visit>, channel: u32, actions: Vec<Action>, what: String) -> Result<Self, Refusal> {
+    pub async fn ask(
+        visit: &Arc<Visit>,
+        channel: u32,
+        actions: Vec<Action>,
+        what: String,
+        body: Option<&[u8]>,
+    ) -> Result<Self, Refusal> {
         let Some((first, rest)) = actions.split_first() else {
             return Err(Refusal::Unavailable(Outcome::ProtocolError));
         };
-        let grant = visit.ask(channel, first).await?;
-        let session = grant.session().clone();
         let limits = visit.access().limits().http.clone();
-        let mut allowed = Self { session, grant: Some(grant), channel, what, limits };
+        // With one decision the request can be recorded together with it.
+        let body = body.filter(|_| rest.is_empty());
+        let request = body.map(|body| exchange(&what, &limits, Part::Request, None, body, false));
+        let grant = visit.ask_with(channel, first, request.as_ref()).await?;
+        let session = grant.session().clone();
+        session.count_in(body.map_or(0, <[u8]>::len));
+        let mut allowed = Self { session, grant: Some(grant), channel, what, told: request.is_some(), limits };
         for action in rest {
             if let Err(refusal) = allowed.session.allow(channel, action) {
                 allowed.session.report_denials().await;
@@ -93,11 +105,14 @@ impl Allowed {
         }
     }
 
-    /// Records the request. It may go on only after this.
+    /// Records the request, unless that was done when it was asked for. It may go on only after this.
     ///
     /// # Errors
     /// It was not recorded.
     pub fn requested(&self, body: &[u8]) -> Result<(), Refusal> {
+        if self.told {
+            return Ok(());
+        }
         self.session.count_in(body.len());
         self.record(&self.exchange(Part::Request, None, body, false)).map_err(Refusal::Unavailable)
     }
@@ -188,11 +203,7 @@ impl Allowed {
     }
 
     fn exchange(&self, part: Part, status: Option<String>, body: &[u8], more: bool) -> Exchange {
-        let (text, cut) = kept(body, self.limits.kept_bytes_max);
-        let sha256 = (!more && !body.is_empty()).then(|| hex(digest::digest(&digest::SHA256, body).as_ref()));
-        let what = self.what.clone();
-        let bytes = body.len() as u64;
-        Exchange { number: 1, part, what, status, peer_id: None, bytes, sha256, body: text, cut: cut || more }
+        exchange(&self.what, &self.limits, part, status, body, more)
     }
 
     fn record(&self, exchange: &Exchange) -> Result<(), Outcome> {
@@ -206,6 +217,13 @@ impl Drop for Allowed {
             grant.close(Outcome::ClientClosed);
         }
     }
+}
+
+fn exchange(what: &str, limits: &HttpLimits, part: Part, status: Option<String>, body: &[u8], more: bool) -> Exchange {
+    let (text, cut) = kept(body, limits.kept_bytes_max);
+    let sha256 = (!more && !body.is_empty()).then(|| hex(digest::digest(&digest::SHA256, body).as_ref()));
+    let (what, bytes) = (what.to_owned(), body.len() as u64);
+    Exchange { number: 1, part, what, status, peer_id: None, bytes, sha256, body: text, cut: cut || more }
 }
 
 /// The beginning of a body as text, and whether it goes on beyond that. What is not text is known by its digest.
