@@ -33,7 +33,11 @@ fn each_request_is_decided_by_method_and_path() {
         let read = web.curl(&[version], "/shop/items/a%20b?sort=n+m&all").is(200);
         assert_eq!(read.json()["test:reached"]["path"], "/shop/items/a%20b?sort=n%20m&all");
         web.curl(&[version, "-I"], "/shop/items").is(200);
-        web.curl(&[version, "-X", "PUT", "-d", "a=b"], "/shop/items/1").is(204);
+        web.curl(
+            &[version, "-X", "PUT", "-H", "Content-Type: application/json", "-d", r#"{"price":17}"#],
+            "/shop/items/1",
+        )
+        .is(204);
         let made = web.curl(&[version, "-d", "{}"], "/shop/items").is(201);
         assert!(made.headers.contains(&format!("location: {}", web.url("/shop/items/new"))), "{made:?}");
         for (method, path, status) in [
@@ -66,7 +70,7 @@ fn each_request_is_decided_by_method_and_path() {
     let lines: Vec<String> = plane.recorded().iter().map(ToString::to_string).collect();
     let at = |words: &[&str]| lines.iter().position(|line| words.iter().all(|word| line.contains(word)));
     let (asked, gone) =
-        (at(&["channel-opened", "http.put"]), at(&["\"part\":\"request\"", "PUT /shop/items/1", "a=b"]));
+        (at(&["channel-opened", "http.put"]), at(&["\"part\":\"request\"", "PUT /shop/items/1", "17}"]));
     assert!(asked.is_some() && asked < gone && gone < at(&["\"part\":\"reply\"", "PUT /shop/items/1", "\"204\""]));
     let log: String = plane.site.events().iter().map(ToString::to_string).collect();
     assert!(log.contains("/shop/private/keys") && log.contains("served at /restconf"), "denials are in the log");
