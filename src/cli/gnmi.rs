@@ -158,6 +158,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         let done = if call.follows { Ok(done.await) } else { tokio::time::timeout(CALL_TIMEOUT, done).await };
         client.end().await;
         match done {
+            // Whoever reads has had enough: `| head`.
+            Ok(Err(Ended::Output(error))) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             Ok(done) => done.map_err(|error| match error {
                 Ended::Call(error) => failure(&address, error),
                 Ended::Output(error) => Failure::new(Exit::Failed, error),

@@ -65,6 +65,10 @@ fn the_client_shows_what_is_there_and_ends_as_scripts_expect() {
         let ran = gnmi(&demo, identity, args);
         assert!(ran.code() == code && ran.all().contains(said), "{code} {said}: {args:?}\n{}", ran.all());
     }
+    let follow = command(&demo, "noc-engineer", &["subscribe", "core-rtr-1", "/interfaces", "--sample", "1s"]);
+    let piped = format!("{follow:?} | head -n 1");
+    let ran = run(Command::new("sh").args(["-c", &piped]), Vec::new(), MINUTE).ok();
+    assert!(ran.text().lines().count() == 1 && ran.errors().is_empty(), "{}", ran.all());
 }
 
 #[test]

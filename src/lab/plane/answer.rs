@@ -91,9 +91,14 @@ fn run(operation: &Element, device: &Device, account: &str, session: u32, now: T
 }
 
 fn shown(tree: serde_json::Value, operation: &Element) -> String {
-    let filter = operation.named(BASE, "filter").next();
+    let filter = parameter(operation, "filter");
     let tree = filter.map_or_else(|| tree.clone(), |filter| xml::filtered(&tree, filter));
     format!("<data>{}</data>", xml::written(&tree))
+}
+
+/// Clients often write a parameter in no namespace; many routers do not mind.
+fn parameter<'e>(operation: &'e Element, name: &str) -> Option<&'e Element> {
+    operation.children.iter().find(|child| &*child.name.local == name && matches!(&*child.name.ns, BASE | ""))
 }
 
 fn configuration(device: &Device, datastore: &str) -> serde_json::Value {
@@ -104,7 +109,7 @@ fn configuration(device: &Device, datastore: &str) -> serde_json::Value {
 }
 
 fn datastore(operation: &Element, name: &str) -> Result<&'static str, Wrong> {
-    let named = operation.named(BASE, name).flat_map(|element| &element.children).next();
+    let named = parameter(operation, name).and_then(|element| element.children.first());
     match named.map(|element| &*element.name.local) {
         Some("running") => Ok("running"),
         Some("candidate") => Ok("candidate"),
@@ -122,14 +127,14 @@ fn edit_config(
 ) -> Result<String, Wrong> {
     let target = datastore(operation, "target")?;
     locked(device, target, session)?;
-    let text = |name| operation.named(BASE, name).next().map(|element| element.text.trim().to_owned());
+    let text = |name| parameter(operation, name).map(|element| element.text.trim().to_owned());
     let default = match text("default-operation").as_deref() {
         None | Some("merge") => Some(Operation::Merge),
         Some("replace") => Some(Operation::Replace),
         Some("none") => None,
         Some(other) => return Err(Wrong("invalid-value", format!("`{other}` is not a default operation"))),
     };
-    let config = operation.named(BASE, "config").next();
+    let config = parameter(operation, "config");
     let config = config.ok_or_else(|| Wrong("missing-element", "`config` is missing".to_owned()))?;
     let edits = xml::edits(config, default)?;
     if target == "running" {

@@ -87,6 +87,8 @@ fn netconf_edits_and_what_is_refused() {
             edit("running", "", "<interfaces xmlns='http://openconfig.net/yang/interfaces'><interface/></interfaces>"),
             "needs its key",
         ),
+        (edit("running", "", new).replace("<config ", "<config xmlns='' "), "<ok/>"),
+        (edit("running", "", new).replace("<config ", "<config xmlns='urn:x' "), "missing-element"),
         (edit("startup", "", new), "invalid-value"),
         ("<edit-config><target><running/></target></edit-config>".to_owned(), "missing-element"),
         ("<get-config><source><running/></source></get-config>".to_owned(), "<hostname>core-rtr-1</hostname>"),
