@@ -71,6 +71,7 @@ impl Gateway {
                 window_bytes: 1 << 20,
                 secrets_dir: dir.join("data/secrets"),
                 secrets_key_file: dir.join("gateway/secrets.key"),
+                own: Default::default(),
             },
             metrics: Metrics::new().unwrap(),
             subsystems: &[],

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use crate::domain::{Revision, Timestamp};
-use crate::element::{Inventory, inventory};
+use crate::element::{Inventory, OwnDoors, inventory};
 use crate::policy::{Folder, PolicySet, Problem};
 
 /// One consistent pair: every decision is made with a policy set and the inventory it was loaded with.
@@ -67,6 +67,12 @@ impl Rules {
         self.inventory.iter().filter_map(missing).collect()
     }
 
+    /// Itself, when none of its elements is the gateway.
+    fn leading_elsewhere(self, own: &OwnDoors) -> Result<Self, Vec<Problem>> {
+        let problems = self.inventory.leading_to(own);
+        if problems.is_empty() { Ok(self) } else { Err(problems) }
+    }
+
     /// What is no mistake and probably not meant, or works today and needs somebody before long.
     pub fn warnings(&self, now: Timestamp) -> Vec<Problem> {
         self.inventory.warnings(now).into_iter().chain(self.policy.warnings().iter().cloned()).collect()
@@ -98,25 +104,32 @@ pub enum Reloaded {
 #[derive(Debug)]
 pub struct RulesStore {
     dir: PathBuf,
+    /// Where no element may be.
+    own: OwnDoors,
     current: watch::Sender<Arc<Rules>>,
     /// What was refused last, so that it is not compiled again for as long as nothing changes. Locked for the length of a reload.
     refused: Mutex<Option<(Revision, Vec<Problem>)>>,
 }
 
 impl RulesStore {
-    /// Loads the folder; without a loadable set there is no start.
+    /// Loads the folder; without a loadable set there is no start. `own` is where the gateway itself listens.
     ///
     /// # Errors
     /// Every mistake found in every file.
-    pub fn open(dir: &Path) -> Result<Self, Vec<Problem>> {
-        let rules = Rules::load(dir)?;
-        Ok(Self { dir: dir.to_owned(), current: watch::Sender::new(Arc::new(rules)), refused: Mutex::new(None) })
+    pub fn open(dir: &Path, own: OwnDoors) -> Result<Self, Vec<Problem>> {
+        let rules = Rules::load(dir)?.leading_elsewhere(&own)?;
+        Ok(Self { dir: dir.to_owned(), own, current: watch::Sender::new(Arc::new(rules)), refused: Mutex::new(None) })
     }
 
     /// Holds rules that a test made.
     #[cfg(test)]
     pub(super) fn holding(dir: &Path, rules: Rules) -> Self {
-        Self { dir: dir.to_owned(), current: watch::Sender::new(Arc::new(rules)), refused: Mutex::new(None) }
+        Self {
+            dir: dir.to_owned(),
+            own: OwnDoors::default(),
+            current: watch::Sender::new(Arc::new(rules)),
+            refused: Mutex::new(None),
+        }
     }
 
     /// The folder.
@@ -156,7 +169,7 @@ impl RulesStore {
         let loaded = match current.policy.cases_gone(&folder) {
             // SECURITY: cases keep what must never be allowed from being allowed; they do not get lost on the way.
             Some(problem) => Err(vec![problem]),
-            None => Rules::of(&folder),
+            None => Rules::of(&folder).and_then(|rules| rules.leading_elsewhere(&self.own)),
         };
         match loaded {
             Ok(rules) => {
@@ -196,7 +209,7 @@ mod tests {
     #[test]
     fn a_reload_takes_up_what_changed_and_nothing_else() {
         let dir = folder();
-        let store = RulesStore::open(dir.path()).unwrap();
+        let store = RulesStore::open(dir.path(), OwnDoors::default()).unwrap();
         let first = store.current();
         assert!(matches!(store.reload(), Reloaded::Unchanged));
         assert!(Arc::ptr_eq(&first, &store.current()), "nothing was compiled again");
@@ -214,7 +227,7 @@ mod tests {
     #[test]
     fn cases_do_not_get_lost() {
         let dir = folder();
-        let store = RulesStore::open(dir.path()).unwrap();
+        let store = RulesStore::open(dir.path(), OwnDoors::default()).unwrap();
         let cases = dir.path().join("cases.toml");
         let text = std::fs::read_to_string(&cases).unwrap();
         std::fs::remove_file(&cases).unwrap();

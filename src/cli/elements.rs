@@ -161,7 +161,7 @@ fn scan_all(config: &config::Config, what: &[String]) -> Result<(), Failure> {
             Wanted::New(address) => (address.to_string(), vec![address.clone()]),
         };
         for address in &addresses {
-            let scanned = runtime.block_on(scan(address, timeout(config)));
+            let scanned = runtime.block_on(scan(address, &config.element.own, timeout(config)));
             let element = if let Wanted::Known(element) = wanted { Some(*element) } else { None };
             let (text, is_strange) = report(&name, element, &scanned);
             print(&text)?;

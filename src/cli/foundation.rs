@@ -27,7 +27,7 @@ pub(super) struct Foundation {
 /// Every mistake in every part, each with its file.
 pub(super) fn lay(config: &Config, now: Timestamp) -> Result<Foundation, Vec<String>> {
     let mut problems = Vec::new();
-    let rules = RulesStore::open(&config.policies_dir).map_err(|found| {
+    let rules = RulesStore::open(&config.policies_dir, config.element.own.clone()).map_err(|found| {
         problems.extend(found.iter().map(|p| format!("{}/{p}", config.policies_dir.display())));
     });
     let trust = TrustStore::open(config.trust.clone()).map_err(|found| problems.extend(found));

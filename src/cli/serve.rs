@@ -17,6 +17,7 @@ use crate::audit::{self, Signer};
 use crate::config::{self, Config};
 use crate::console::Console;
 use crate::domain::Event;
+use crate::element::OwnDoors;
 use crate::recording::Store;
 use crate::{protocol, telemetry};
 
@@ -92,7 +93,7 @@ pub struct Gateway {
 ///
 /// # Errors
 /// Anything that is wrong with the configuration, the policies, the inventory, the certificates or the data folder: all of it, in one text.
-pub async fn start(config: Config) -> Result<Gateway, Failure> {
+pub async fn start(mut config: Config) -> Result<Gateway, Failure> {
     let (bound, addresses) = access::bind(&config.doors).await.map_err(Failure::usage)?;
     let observer = match config.metrics {
         Some(listen) => {
@@ -103,6 +104,8 @@ pub async fn start(config: Config) -> Result<Gateway, Failure> {
         }
         None => None,
     };
+    let listening = [addresses.mtls, addresses.ssh, addresses.netconf, observer.as_ref().map(|(_, address)| *address)];
+    config.element.own = OwnDoors::new(listening.into_iter().flatten());
     let (doors, data_dir) = (config.doors.clone(), config.data_dir.clone());
     let access =
         tokio::task::spawn_blocking(move || assemble(config)).await.map_err(|e| Failure::new(Exit::Failed, e))??;

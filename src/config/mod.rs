@@ -128,18 +128,22 @@ fn read(root: &mut Section<'_, '_>, report: &mut Report<'_>, base: &Path) -> Con
     };
     audit.finish(report);
     let mut element = root.section(report, "elements");
-    let element_config = element::Config {
+    let mut element_config = element::Config {
         connect_timeout: element.millis(report, "connect_timeout_ms", 15_000, 100..=120_000),
         window_bytes: u32::try_from(element.number(report, "window_bytes", 2 << 20, (1 << 15)..=(64 << 20)))
             .unwrap_or(2 << 20),
         secrets_dir: data_dir.join("secrets"),
         secrets_key_file,
+        own: element::OwnDoors::default(),
     };
     element.finish(report);
     let mut metrics = root.section(report, "metrics");
     let metrics_listen = metrics.optional::<SocketAddr>(report, "listen");
     metrics.finish(report);
 
+    // What the system chooses is known when the doors are open.
+    let listening = [doors.mtls, doors.ssh, doors.netconf.as_ref().map(|door| door.listen), metrics_listen];
+    element_config.own = element::OwnDoors::new(listening.into_iter().flatten());
     Config {
         base: base.to_owned(),
         name,

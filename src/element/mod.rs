@@ -13,6 +13,7 @@ pub mod crypto;
 pub(crate) mod fuzz;
 pub mod host_key;
 pub mod inventory;
+mod own;
 mod read_ahead;
 pub mod secrets;
 mod service;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use crate::domain::Outcome;
 
 pub use inventory::{Element, Inventory};
+pub use own::OwnDoors;
 pub use read_ahead::ReadAhead;
 pub use service::{Service, TlsCredential, TlsService};
 pub use ssh::{InboundReader, InboundWriter, Link, Listening, Offer, Said, dial, listen};
@@ -40,6 +42,8 @@ pub struct Config {
     pub secrets_dir: std::path::PathBuf,
     /// The key they are sealed with.
     pub secrets_key_file: std::path::PathBuf,
+    /// Where the gateway itself listens; nothing is dialled there.
+    pub own: OwnDoors,
 }
 
 /// Why an element was not reached.
@@ -48,6 +52,14 @@ pub enum DialError {
     /// No TCP connection, or it broke; the text is for operators.
     #[error("cannot connect: {0}")]
     Unreachable(String),
+    /// Its address leads to the gateway itself.
+    #[error("{address} leads to {door}, which is a door of the gateway itself")]
+    OwnDoor {
+        /// What the inventory says.
+        address: String,
+        /// Where that leads.
+        door: std::net::SocketAddr,
+    },
     /// It did not answer in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),

@@ -24,7 +24,7 @@ use super::credential::SecretName;
 use super::secrets::Secrets;
 use super::service::{Service, TlsCredential, TlsService};
 use super::ssh::{permitted, tcp};
-use super::{Config, DialError, Element, LinkFacts, ReadAhead};
+use super::{Config, DialError, Element, LinkFacts, OwnDoors, ReadAhead};
 use crate::domain::{Account, Timestamp};
 use crate::identity::issue::MintedX509;
 use crate::policy::Permit;
@@ -108,7 +108,7 @@ async fn dial_as(
     let deadline = Instant::now() + config.connect_timeout;
     let all = async {
         let _slot = element.dialling().acquire().await.map_err(|error| DialError::Unreachable(error.to_string()))?;
-        reach(tls, client, deadline).await
+        reach(tls, &config.own, client, deadline).await
     };
     let (stream, address) =
         timeout_at(deadline, all).await.map_err(|_| DialError::Timeout(config.connect_timeout))??;
@@ -144,6 +144,7 @@ async fn stored(config: &Config, name: &SecretName) -> Result<Zeroizing<String>,
 /// Tries the addresses in order, each with its share of the time left. A wrong certificate is an answer.
 async fn reach(
     tls: &TlsService,
+    own: &OwnDoors,
     client: Arc<ClientConfig>,
     deadline: Instant,
 ) -> Result<(TlsStream<ReadAhead<TcpStream>>, String), DialError> {
@@ -153,7 +154,7 @@ async fn reach(
         let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(u32::MAX).max(1);
         left = left.saturating_sub(1);
         let attempt = async {
-            let stream = tcp(address).await?;
+            let stream = tcp(address, own).await?;
             let peer = stream.peer_addr().map_or_else(|_| address.to_string(), |peer| peer.to_string());
             let connector = TlsConnector::from(client.clone());
             let stream = connector.connect(tls.server_name.clone(), ReadAhead::new(stream)).await;

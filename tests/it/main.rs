@@ -14,6 +14,7 @@ mod clients;
 mod commands;
 mod demo;
 mod dependencies;
+mod dialling;
 mod doors;
 mod elements;
 mod every_protocol;

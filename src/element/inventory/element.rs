@@ -140,6 +140,12 @@ impl Element {
         ElementTags { name: self.name.clone(), groups }
     }
 
+    /// The addresses of everything it offers.
+    pub fn every_address(&self) -> impl Iterator<Item = &Address> {
+        let services = self.services.tls.values().flat_map(|service| &service.addresses);
+        self.addresses.iter().chain(&self.services.netconf_ssh).chain(services)
+    }
+
     /// The account used when the client names none.
     pub fn default_account(&self) -> &Account {
         &self.default_account

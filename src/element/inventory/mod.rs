@@ -15,6 +15,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use self::document::{Report, Row, Text};
+use super::OwnDoors;
 use super::crypto::{Kind, Profile, parse_date};
 use crate::domain::{Account, ElementName, Timestamp};
 use crate::policy::{ElementTags, Problem};
@@ -96,6 +97,19 @@ impl Inventory {
             return Err("the element's `protocols` do not name this protocol");
         }
         Ok(element)
+    }
+
+    /// The elements whose address is the gateway's own, each a mistake; what a name leads to is seen when it is dialled.
+    pub fn leading_to(&self, own: &OwnDoors) -> Vec<Problem> {
+        let problem = |element: &Arc<Element>| {
+            let address = element.every_address().find(|address| own.written(address).is_some())?;
+            let text = format!(
+                "the address {address} of `{}` is a door of the gateway itself; an element is another machine, or another port",
+                element.name()
+            );
+            Some(Problem { file: FILE.to_owned(), line: element.line(), text })
+        };
+        self.iter().filter_map(problem).collect()
     }
 
     /// Every element, by name.

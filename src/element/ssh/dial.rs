@@ -18,7 +18,7 @@ use super::login::login;
 use super::wire::Wire;
 use crate::domain::{Account, Timestamp};
 use crate::element::inventory::Address;
-use crate::element::{Config, DialError, Element, LinkFacts, LinkSink, Listen, Opening};
+use crate::element::{Config, DialError, Element, LinkFacts, LinkSink, Listen, Opening, OwnDoors};
 use crate::identity::issue::Minted;
 use crate::policy::Permit;
 
@@ -143,7 +143,7 @@ async fn reach<S: LinkSink>(
         let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(u32::MAX).max(1);
         left = left.saturating_sub(1);
         let expected = Expected { element: element.name().clone(), trust: Arc::clone(element.host_trust()), now };
-        last = match timeout(share, connect(address, Arc::clone(&client), expected)).await {
+        last = match timeout(share, connect(address, &config.own, Arc::clone(&client), expected)).await {
             Ok(Ok(reached)) => return Ok(reached),
             Ok(Err(error @ DialError::Unreachable(_))) => error,
             Ok(Err(answer)) => return Err(answer),
@@ -155,10 +155,11 @@ async fn reach<S: LinkSink>(
 
 async fn connect<S: LinkSink>(
     address: &Address,
+    own: &OwnDoors,
     client: Arc<ClientConfig>,
     expected: Expected,
 ) -> Result<Reached<S>, DialError> {
-    let stream = tcp(address).await?;
+    let stream = tcp(address, own).await?;
     let peer = stream.peer_addr().map_or_else(|_| address.to_string(), |peer| peer.to_string());
     let shared = Shared::new();
     let guard = shared.stop.clone().drop_guard();
@@ -169,11 +170,17 @@ async fn connect<S: LinkSink>(
 }
 
 /// One TCP connection; the resolved addresses are tried in turn.
-pub(in crate::element) async fn tcp(address: &Address) -> Result<TcpStream, DialError> {
+///
+/// SECURITY: a name is looked up now and not when the inventory is read, and what it says is what is connected to: nobody can say one thing for
+/// the check and another for the connection.
+pub(in crate::element) async fn tcp(address: &Address, own: &OwnDoors) -> Result<TcpStream, DialError> {
     let failed = |error: &dyn std::fmt::Display| DialError::Unreachable(format!("{address}: {error}"));
     let resolved =
         tokio::net::lookup_host((address.host.as_str(), address.port)).await.map_err(|error| failed(&error))?;
     let resolved: Vec<SocketAddr> = resolved.take(RESOLVED_MAX).collect();
+    if let Some(door) = resolved.iter().find_map(|resolved| own.at(*resolved)) {
+        return Err(DialError::OwnDoor { address: address.to_string(), door });
+    }
     let stream = TcpStream::connect(resolved.as_slice()).await.map_err(|error| failed(&error))?;
     stream.set_nodelay(true).map_err(|error| failed(&error))?;
     Ok(stream)

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{algorithms, dial, wire::Wire};
+use crate::element::OwnDoors;
 use crate::element::inventory::Address;
 
 /// What one address showed.
@@ -25,11 +26,11 @@ pub struct Scanned {
 }
 
 /// Connects to `address` once per host key family, for bare keys and for certificates, and gives what was shown.
-pub async fn scan(address: &Address, connect_timeout: Duration) -> Scanned {
+pub async fn scan(address: &Address, own: &OwnDoors, connect_timeout: Duration) -> Scanned {
     let mut scanned = Scanned { address: address.clone(), keys: Vec::new(), certificates: Vec::new(), error: None };
     for family in algorithms::families() {
         for certificates in [false, true] {
-            match timeout(connect_timeout, look(address, family.clone(), certificates)).await {
+            match timeout(connect_timeout, look(address, own, family.clone(), certificates)).await {
                 Ok(Ok(PublicKeyOrCertificate::PublicKey { key, .. })) if !scanned.keys.contains(&key) => {
                     scanned.keys.push(key)
                 }
@@ -50,8 +51,13 @@ pub async fn scan(address: &Address, connect_timeout: Duration) -> Scanned {
     scanned
 }
 
-async fn look(address: &Address, family: Vec<Algorithm>, certificates: bool) -> Result<PublicKeyOrCertificate, Looked> {
-    let stream = dial::tcp(address).await.map_err(|error| Looked::Unreachable(error.to_string()))?;
+async fn look(
+    address: &Address,
+    own: &OwnDoors,
+    family: Vec<Algorithm>,
+    certificates: bool,
+) -> Result<PublicKeyOrCertificate, Looked> {
+    let stream = dial::tcp(address, own).await.map_err(|error| Looked::Unreachable(error.to_string()))?;
     let (keys, certified) = if certificates { (Vec::new(), family) } else { (family, Vec::new()) };
     let config = ClientConfig { preferred: algorithms::everything(keys, certified), ..ClientConfig::default() };
     let stop = CancellationToken::new();

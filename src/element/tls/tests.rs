@@ -111,6 +111,7 @@ async fn dial(fixture: &Fixture, element: &Element) -> Result<(TlsLink, LinkFact
         window_bytes: 1 << 20,
         secrets_dir: fixture.dir.join("data/secrets"),
         secrets_key_file: fixture.dir.join("gateway/secrets.key"),
+        own: Default::default(),
     };
     let account = "admin".parse().expect("an account");
     let trust = fixture.trust.current();

@@ -110,6 +110,13 @@ impl Site {
         self.elements.insert(0, text.to_owned());
     }
 
+    /// Writes `to` wherever the elements so far have `from`.
+    pub fn edit_inventory(&mut self, from: &str, to: &str) {
+        for element in &mut self.elements {
+            *element = element.replace(from, to);
+        }
+    }
+
     /// Adds a policy row, as it stands in `policy.csv`.
     pub fn row(&mut self, row: &str) {
         self.rows.push(row.to_owned());

@@ -17,7 +17,7 @@ use super::fake::{Collector, Seen, Sshd, key};
 use super::scan::scan;
 use crate::domain::{Account, Timestamp};
 use crate::element::secrets::Secrets;
-use crate::element::{Config, DialError, Element, Inventory, LinkFacts, Opening, Terminal};
+use crate::element::{Config, DialError, Element, Inventory, LinkFacts, Opening, OwnDoors, Terminal};
 use crate::identity::issue::Minted;
 
 const NOW: u64 = 1_800_000_000;
@@ -28,6 +28,7 @@ fn config(dir: &Path) -> Config {
         window_bytes: 2 << 20,
         secrets_dir: dir.join("secrets"),
         secrets_key_file: dir.join("secrets.key"),
+        own: OwnDoors::default(),
     }
 }
 
@@ -234,12 +235,12 @@ async fn what_was_sent_before_a_goodbye_arrives() {
 async fn a_scan_shows_what_is_there_and_trusts_nothing() {
     let certificate = host_certificate("core-rtr-1", 8);
     let Some(sshd) = Sshd::start(&key(1), Some(&certificate), key(9).public_key(), "").await else { return };
-    let there = scan(&sshd.address.parse().unwrap(), Duration::from_secs(20)).await;
+    let there = scan(&sshd.address.parse().unwrap(), &OwnDoors::default(), Duration::from_secs(20)).await;
     assert_eq!(
         there.keys.iter().map(|k| k.key_data().clone()).collect::<Vec<_>>(),
         [key(1).public_key().key_data().clone()]
     );
     assert_eq!((there.certificates.len(), there.error), (1, None));
-    let nobody = scan(&"127.0.0.1:1".parse().unwrap(), Duration::from_secs(20)).await;
+    let nobody = scan(&"127.0.0.1:1".parse().unwrap(), &OwnDoors::default(), Duration::from_secs(20)).await;
     assert!(nobody.keys.is_empty() && nobody.error.is_some());
 }
