@@ -64,6 +64,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// A connection without a session, in which nothing goes on for this long, ends.
     pub unused_timeout: Duration,
+    /// Keys with a client are changed after this many bytes either way, unless it does so itself before.
+    pub rekey_bytes: usize,
     /// How often a silent client is asked whether it is still there.
     pub keepalive_interval: Duration,
     /// How long sessions may go on after the gateway was asked to stop.
@@ -99,6 +101,7 @@ impl Default for Limits {
             answer_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(1_800),
             unused_timeout: Duration::from_secs(600),
+            rekey_bytes: 4 << 30,
             keepalive_interval: Duration::from_secs(60),
             drain_grace: Duration::from_secs(10),
             http: HttpLimits::default(),

@@ -295,6 +295,7 @@ fn read_limits(root: &mut Section<'_, '_>, report: &mut Report<'_>) -> Limits {
         exec_input_kept: d.exec_input_kept,
         answer_timeout: l.millis(report, "answer_timeout_ms", 30_000, 100..=600_000),
         idle_timeout: l.duration(report, "idle_timeout", d.idle_timeout),
+        rekey_bytes: usize_of(l.number(report, "rekey_bytes", d.rekey_bytes as u64, (4 << 20)..=(4 << 30))),
         unused_timeout: l.duration(report, "unused_timeout", d.unused_timeout),
         keepalive_interval: l.duration(report, "keepalive_interval", d.keepalive_interval),
         drain_grace: l.millis(report, "drain_grace_ms", 10_000, 0..=3_600_000),

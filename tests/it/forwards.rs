@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
-use crate::harness::client::{Live, MINUTE, run};
+use crate::harness::client::{Live, MINUTE, Ran, Ssh, run};
 use crate::harness::element::Profile;
 use crate::harness::lab::Lab;
 use crate::harness::{SOON, free_port, need, wait_until};
@@ -102,7 +102,7 @@ fn a_forward_that_hides_an_ssh_session_is_refused() {
     );
     let mut jump = Command::new("ssh");
     jump.arg("-F").arg(hidden.dir.join("direct.conf"));
-    crate::harness::client::Ssh::direct(&hidden);
+    Ssh::direct(&hidden);
     let proxy = format!("ProxyCommand=ssh -F {} -W 127.0.0.1:{inner} linux-1", lab.pair.gateway.config.display());
     let ran = run(
         jump.args([
@@ -132,7 +132,7 @@ fn nothing_leads_to_the_gateways_own_machine() {
     need!("sshd");
     let lab = Lab::start();
     for element in ["localhost", "127.0.0.1", "gateway", "no-such-element"] {
-        let way = crate::harness::client::Ssh { config: lab.pair.gateway.config.clone(), host: element.to_owned() };
+        let way = Ssh { config: lab.pair.gateway.config.clone(), host: element.to_owned() };
         let ran = way.run(&["echo reached"]);
         assert!(ran.code() != 0 && !ran.text().contains("reached"), "{element}");
     }
@@ -144,16 +144,28 @@ fn the_peer_never_learns_whether_an_element_exists() {
     let lab = Lab::with(Profile::Modern, "", |site| {
         site.issue("eve", &[]);
     });
-    let asked = ["linux-1", "no-such-element"].map(|element| {
-        let ran = lab.gateway.client("eve", element).run(&["true"]);
-        (ran.code(), ran.errors().replace(element, "ELEMENT"))
-    });
-    assert_ne!(asked[0].0, 0);
-    assert_eq!(asked[0], asked[1]);
-    assert!(
-        !asked[0].1.to_lowercase().contains("permission denied (publickey"),
-        "the denial is told, not disguised: {}",
-        asked[0].1
-    );
+    let told = |element: &str, ran: Ran| (ran.code(), ran.text(), ran.errors().replace(element, "ELEMENT"));
+    let ways: [(&str, &dyn Fn(&str) -> Ssh); 3] = [
+        ("TLS", &|element| lab.gateway.client("eve", element)),
+        ("ssh -J", &|element| lab.gateway.ssh_door("eve", element, false)),
+        ("account@element", &|element| lab.gateway.ssh_door("eve", element, true)),
+    ];
+    for (name, way) in ways {
+        let asks: [(&str, &dyn Fn(&Ssh) -> Ran); 3] = [
+            ("a command", &|ssh| ssh.run(&["true"])),
+            ("sftp", &|ssh| run(ssh.command("sftp").args(["-b", "-"]).arg(&ssh.host), b"ls\n".to_vec(), MINUTE)),
+            ("a forward", &|ssh| ssh.feed(&["-W", "127.0.0.1:80"], &[], Vec::new())),
+        ];
+        for (what, ask) in asks {
+            let [there, nowhere] = ["linux-1", "no-such-element"].map(|element| told(element, ask(&way(element))));
+            assert_ne!(there.0, 0, "{name}: {what}");
+            assert_eq!(there, nowhere, "{name}: {what}");
+            assert!(
+                !there.2.to_lowercase().contains("permission denied (publickey"),
+                "{name}: {what}: the denial is told, not disguised: {}",
+                there.2
+            );
+        }
+    }
     let _live = Live::start(&lab.pair.gateway, &lab.site.scratch(), "ada", &[], "echo up; sleep 60", "up");
 }

@@ -38,6 +38,9 @@ const KEYS: &[Algorithm] = &[
     Algorithm::Rsa { hash: Some(russh::keys::HashAlg::Sha256) },
 ];
 
+/// Time alone is no reason: OpenSSH's is none, either.
+const REKEY_AFTER: Duration = Duration::from_secs(365 * 86_400);
+
 /// The server side's configuration for one connection, under the host certificate `host`. `known` when TLS has identified the client already.
 pub(super) fn server_config(host: &Minted, limits: &access::Limits, known: bool) -> russh::server::Config {
     let mut methods = MethodSet::empty();
@@ -52,7 +55,13 @@ pub(super) fn server_config(host: &Minted, limits: &access::Limits, known: bool)
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: vec![host.key.clone()],
         certificates: vec![host.certificate.clone()],
-        limits: Limits::new(1 << 30, 1 << 30, Duration::from_secs(3_600)),
+        // Clients change keys themselves, most after a gibibyte; this is for those that do not. With fewer than 2^32 packets, however small, no
+        // sequence number comes twice.
+        limits: Limits {
+            rekey_write_limit: limits.rekey_bytes,
+            rekey_read_limit: limits.rekey_bytes,
+            rekey_time_limit: REKEY_AFTER,
+        },
         // What a channel begins with; one that sends much is granted up to `limits.window_bytes` at a time (see `Windows`).
         window_size: limits.window_bytes.min(access::Backlog::BEGINNING),
         maximum_packet_size: 32 << 10,

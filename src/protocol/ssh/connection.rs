@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::algorithms::server_config;
 use super::queue::Queue;
 use super::server::Server;
-use super::tether::Tether;
+use super::tether::{Carried, Tether};
 use crate::access::{Access, Backlog, BoxFuture, Place, Stream, Verified, Visit};
 use crate::domain::{Door, ElementName, Event, Outcome, RefusalStage};
 
@@ -50,6 +50,8 @@ pub(super) struct Connection {
     pub(super) inbound: Arc<Semaphore>,
     /// What its channels hold together.
     pub(super) backlog: Arc<Backlog>,
+    /// What went over it.
+    pub(super) carried: Arc<Carried>,
     arrivals: Mutex<HashMap<ChannelId, Arrival>>,
     /// Whether the client asked to log in, and whether a refusal was logged.
     pub(super) attempted: AtomicBool,
@@ -148,6 +150,7 @@ pub(super) fn serve(access: Arc<Access>, stream: Box<dyn Stream>, who: Who) -> B
         let inbound = Arc::new(Semaphore::new(access.limits().channels_per_connection_max));
         let connection = Arc::new(Connection {
             backlog: access.backlog(),
+            carried: Arc::default(),
             access,
             who,
             visit: OnceLock::new(),
@@ -166,7 +169,7 @@ pub(super) fn serve(access: Arc<Access>, stream: Box<dyn Stream>, who: Who) -> B
         let cut = CancellationToken::new();
         // Whatever happens below, the library's task must not outlive this function.
         let _cut_at_the_end = cut.clone().drop_guard();
-        let stream = Tether::new(stream, cut.clone());
+        let stream = Tether::new(stream, cut.clone(), connection.carried.clone());
         if let Some(running) = log_in(&connection, config, stream).await {
             attend(&connection, running, &cut).await;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use russh::server::Msg;
@@ -10,6 +11,7 @@ use russh::{ChannelId, ChannelWriteHalf};
 use super::channel::Setup;
 use super::connection::{Arrival, Connection};
 use super::queue::{Item, Windows};
+use super::tether::Carried;
 use crate::access::{Backlog, Promise};
 
 /// One open channel of the client.
@@ -19,6 +21,8 @@ pub(super) struct Open {
     pub(super) fresh: Option<Fresh>,
     /// What the client may still send.
     promise: Promise,
+    /// When something came last.
+    heard: Option<Instant>,
     /// Whether the packet that comes next was what the window was granted anew for.
     renewed: bool,
     /// Whether the client said that it sends no more.
@@ -39,7 +43,12 @@ pub(super) struct Channels {
     windows: Windows,
     backlog: Arc<Backlog>,
     beginning: u32,
+    carried: Arc<Carried>,
+    rekey_bytes: u64,
 }
+
+/// A channel on which nothing came for this long has nothing on its way.
+const UNDER_WAY: Duration = Duration::from_secs(10);
 
 /// What is to be done about bytes that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +69,8 @@ impl Channels {
             windows: Windows::new(limits.window_bytes, limits.queue_bytes_max),
             backlog: connection.backlog.clone(),
             beginning: limits.window_bytes.min(Backlog::BEGINNING),
+            carried: connection.carried.clone(),
+            rekey_bytes: limits.rekey_bytes as u64,
         }
     }
 
@@ -76,7 +87,7 @@ impl Channels {
 
     pub(super) fn insert(&mut self, id: ChannelId, arrival: Arrival) {
         let promise = self.backlog.promise(self.beginning as usize);
-        self.open.insert(id, Open { arrival, fresh: None, promise, renewed: false, input_ended: false });
+        self.open.insert(id, Open { arrival, fresh: None, promise, heard: None, renewed: false, input_ended: false });
     }
 
     pub(super) fn get(&self, id: ChannelId) -> Option<&Open> {
@@ -91,6 +102,7 @@ impl Channels {
     pub(super) fn receive(&mut self, id: ChannelId, data: &[u8]) -> Received {
         let count = self.open.len();
         let Some(open) = self.open.get_mut(&id).filter(|_| !data.is_empty()) else { return Received::Queued };
+        open.heard = Some(Instant::now());
         if !std::mem::take(&mut open.renewed) {
             open.promise.keep(data.len());
         }
@@ -121,6 +133,19 @@ impl Channels {
             1 => own,
             _ => self.open.values().map(|open| open.arrival.queue.bytes()).max().unwrap_or(own),
         };
-        self.windows.aim(own, longest, self.backlog.fill(self.open.len()))
+        self.windows.aim(own, longest, self.backlog.fill(self.open.len())).min(self.until_rekey())
+    }
+
+    /// What may be granted to one channel in view of the next change of keys.
+    ///
+    /// When the gateway begins one, what is on its way from the client is let in, but the library takes more than twice the window with which
+    /// channels begin for an attack. It does not tell when keys were changed, so this counts from the beginning: no promise reaches past the
+    /// last tenth before the first change, and from there on all that send share what a channel begins with.
+    fn until_rekey(&self) -> u32 {
+        let left = (self.rekey_bytes / 10 * 9).saturating_sub(self.carried.most());
+        let sending = self.open.values().filter(|open| open.heard.is_some_and(|at| at.elapsed() < UNDER_WAY)).count();
+        // What is aimed at now is granted only when half of what was granted before is used up.
+        let share = (left / 4).max(u64::from(self.beginning)) / (sending.max(1) as u64);
+        u32::try_from(share).unwrap_or(u32::MAX).max(2)
     }
 }

@@ -16,6 +16,8 @@ guess              guesses a password, and the answer to a question that nobody 
 malformed          asks for commands and forwards that cannot be put to any policy
 knock TIMES        asks for a command that it may not run
 held               shakes hands and does not log in
+channels N         opens N channels with commands, then one more after it has closed one
+keys N             offers N keys that are nobody's
 stall N FILE       lets N commands that read nothing stall, each with all that is taken for it; closes them and runs another when FILE is there
 upload FOLDER N    sends N files of changing content, in small pieces and without waiting, by scp and by sftp
 """
@@ -29,14 +31,14 @@ PATIENCE = 30
 connections = []
 
 
-def connect(login=True):
+def connect(login=True, kind=paramiko.Transport):
     if way.isdigit():
         ours = socket.create_connection(("127.0.0.1", int(way)), PATIENCE)
     else:
         ours, theirs = socket.socketpair()
         subprocess.Popen(shlex.split(way), stdin=theirs, stdout=theirs)
         theirs.close()
-    transport = paramiko.Transport(ours)
+    transport = kind(ours)
     transport.start_client(timeout=PATIENCE)
     if login:
         transport.auth_none(user)
@@ -279,6 +281,56 @@ def held():
     connect(login=False)
     print("held", flush=True)
     threading.Event().wait(4 * PATIENCE)
+
+
+def channels(count):
+    transport = connect()
+
+    def opened(count):
+        made = []
+        for _ in range(count):
+            try:
+                channel = transport.open_session(timeout=PATIENCE)
+                channel.settimeout(PATIENCE)
+                channel.exec_command("echo up; cat")
+                made.append(channel)
+            except paramiko.ChannelException:
+                pass
+        print("opened", len(made), "refused", count - len(made))
+        return made
+
+    made = opened(int(count))
+    for channel in made:
+        channel.sendall(b"on\n")
+    print("the others go on", all(channel.makefile().read(6) == b"up\non\n" for channel in made))
+    made[0].shutdown_write()
+    made[0].recv_exit_status()
+    made[0].close()
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            transport.open_session(timeout=PATIENCE)
+            return print("one more")
+        except paramiko.ChannelException:
+            time.sleep(0.01)
+
+
+def keys(count):
+    # The plain Transport asks for the service again before each login.
+    transport = connect(login=False, kind=paramiko.ServiceRequestingTransport)
+    transport.auth_timeout = PATIENCE
+    refused = 0
+    while refused < int(count):
+        try:
+            transport.auth_publickey(user, paramiko.ECDSAKey.generate())
+        except paramiko.AuthenticationException:
+            # That the login failed, or that there is nobody any more to log in to.
+            if not transport.is_active():
+                break
+            refused += 1
+        except (EOFError, paramiko.SSHException):
+            break
+    print("cut off after", refused)
 
 
 def stall(count, go_on):
