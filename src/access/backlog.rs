@@ -103,7 +103,8 @@ impl Backlog {
         // Every channel may have been given a little more than the sum allows, so that it can begin at all.
         let begun = channels.saturating_mul(2 * Self::BEGINNING as usize);
         let burst = |max: usize| max.saturating_mul(2).saturating_add(begun);
-        if own > burst(self.max) || (all > self.all.max.saturating_mul(2) && own > burst(share)) {
+        let crowded = all > self.all.max.saturating_mul(2);
+        if own > burst(self.max) || (crowded && own > burst(share.max(Self::HARMLESS))) {
             return Fill::Burst;
         }
         if own > self.max || (all > self.all.max && own > share) {
@@ -117,6 +118,9 @@ impl Backlog {
 
     /// The window with which a channel begins: four packets.
     pub const BEGINNING: u32 = 128 << 10;
+
+    /// What a connection may hold whatever others do, without its channels being closed: that of an upload or two that stall.
+    const HARMLESS: usize = 4 << 20;
 }
 
 impl Drop for Backlog {
@@ -133,18 +137,20 @@ pub struct Promise {
 }
 
 impl Promise {
-    /// It is this much now.
-    pub fn set(&mut self, bytes: usize) {
+    /// It is this much now; how much it was.
+    pub fn set(&mut self, bytes: usize) -> usize {
         for sum in [&self.backlog.promised, &self.backlog.all.promised] {
             sum.fetch_add(bytes, Ordering::Relaxed);
             sum.fetch_sub(self.bytes, Ordering::Relaxed);
         }
-        self.bytes = bytes;
+        std::mem::replace(&mut self.bytes, bytes)
     }
 
-    /// The client sent this much of it.
-    pub fn keep(&mut self, bytes: usize) {
+    /// The client sent this much of it; how much of that was not promised.
+    pub fn keep(&mut self, bytes: usize) -> usize {
+        let beyond = bytes.saturating_sub(self.bytes);
         self.set(self.bytes.saturating_sub(bytes));
+        beyond
     }
 }
 
@@ -170,10 +176,10 @@ mod tests {
         assert_eq!(busy.fill(1), Fill::Room(10 << 20));
         let mut promise = busy.promise(2 << 20);
         assert_eq!((busy.fill(1), other.fill(1)), (Fill::Room(8 << 20), Fill::Room(10 << 20)));
-        promise.keep(1 << 20);
+        assert_eq!(promise.keep(1 << 20), 0);
         busy.add(1 << 20);
         assert_eq!(busy.fill(1), Fill::Room(8 << 20), "what was promised came");
-        promise.keep(5 << 20);
+        assert_eq!(promise.keep(5 << 20), 4 << 20, "more than was promised");
         busy.add(9 << 20);
         assert_eq!(busy.fill(1), Fill::Room(0));
         busy.add(1);
@@ -196,7 +202,9 @@ mod tests {
         one.add(9 << 20);
         assert_eq!(two.fill(1), Fill::Full, "no more than twice its share");
         two.add(2 << 20);
-        assert_eq!((two.fill(1), small.fill(1)), (Fill::Burst, Fill::Room(0)));
+        small.add(4 << 20);
+        assert_eq!((two.fill(1), small.fill(1)), (Fill::Burst, Fill::Full), "who holds little keeps its channels");
+        small.take(4 << 20);
         one.take(16 << 20);
         drop(one);
         assert_eq!(two.fill(1), Fill::Room(1 << 20));

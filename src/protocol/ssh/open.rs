@@ -23,8 +23,10 @@ pub(super) struct Open {
     promise: Promise,
     /// When something came last.
     heard: Option<Instant>,
-    /// Whether the packet that comes next was what the window was granted anew for.
-    renewed: bool,
+    /// What was left of the window before it was granted anew for the packet that comes next.
+    left: Option<usize>,
+    /// What came beyond the window.
+    beyond: usize,
     /// Whether the client said that it sends no more.
     pub(super) input_ended: bool,
 }
@@ -36,6 +38,9 @@ pub(super) struct Fresh {
 
 /// Bytes that a channel may hold before the client has said what it wants.
 const UNDECIDED_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes beyond its windows that a channel may be sent in all: nobody should, and who goes on is not minding them.
+const BEYOND_BYTES_MAX: usize = 1 << 20;
 
 /// The channels of one connection.
 pub(super) struct Channels {
@@ -87,7 +92,8 @@ impl Channels {
 
     pub(super) fn insert(&mut self, id: ChannelId, arrival: Arrival) {
         let promise = self.backlog.promise(self.beginning as usize);
-        self.open.insert(id, Open { arrival, fresh: None, promise, heard: None, renewed: false, input_ended: false });
+        self.open
+            .insert(id, Open { arrival, fresh: None, promise, heard: None, left: None, beyond: 0, input_ended: false });
     }
 
     pub(super) fn get(&self, id: ChannelId) -> Option<&Open> {
@@ -103,14 +109,15 @@ impl Channels {
         let count = self.open.len();
         let Some(open) = self.open.get_mut(&id).filter(|_| !data.is_empty()) else { return Received::Queued };
         open.heard = Some(Instant::now());
-        if !std::mem::take(&mut open.renewed) {
-            open.promise.keep(data.len());
-        }
+        open.beyond += match open.left.take() {
+            Some(left) => data.len().saturating_sub(left),
+            None => open.promise.keep(data.len()),
+        };
         let waiting = open.arrival.queue.push(Item::Data(Bytes::copy_from_slice(data)));
         let fill = self.backlog.fill(count);
         let too_much = if open.fresh.is_some() && waiting > UNDECIDED_BYTES_MAX {
             "it sends before it has said what it wants"
-        } else if self.windows.broken(waiting, fill) {
+        } else if open.beyond > BEYOND_BYTES_MAX || self.windows.broken(waiting, fill) {
             "it sends more than its window"
         } else if self.windows.trickles(data.len(), waiting, fill) {
             return Received::Trickle;
@@ -125,27 +132,50 @@ impl Channels {
     pub(super) fn granted(&mut self, id: ChannelId, granted: u32) -> u32 {
         let mut own = 0;
         if let Some(open) = self.open.get_mut(&id) {
-            open.promise.set(granted as usize);
-            open.renewed = true;
+            open.left = Some(open.promise.set(granted as usize));
             own = open.arrival.queue.bytes();
         }
         let longest = match self.open.len() {
             1 => own,
             _ => self.open.values().map(|open| open.arrival.queue.bytes()).max().unwrap_or(own),
         };
-        self.windows.aim(own, longest, self.backlog.fill(self.open.len())).min(self.until_rekey())
-    }
-
-    /// What may be granted to one channel in view of the next change of keys.
-    ///
-    /// When the gateway begins one, what is on its way from the client is let in, but the library takes more than twice the window with which
-    /// channels begin for an attack. It does not tell when keys were changed, so this counts from the beginning: no promise reaches past the
-    /// last tenth before the first change, and from there on all that send share what a channel begins with.
-    fn until_rekey(&self) -> u32 {
-        let left = (self.rekey_bytes / 10 * 9).saturating_sub(self.carried.most());
         let sending = self.open.values().filter(|open| open.heard.is_some_and(|at| at.elapsed() < UNDER_WAY)).count();
-        // What is aimed at now is granted only when half of what was granted before is used up.
-        let share = (left / 4).max(u64::from(self.beginning)) / (sending.max(1) as u64);
-        u32::try_from(share).unwrap_or(u32::MAX).max(2)
+        let until_rekey = until_rekey(self.rekey_bytes, self.carried.most(), self.beginning, sending);
+        self.windows.aim(own, longest, self.backlog.fill(self.open.len())).min(until_rekey)
+    }
+}
+
+/// What may be granted to one channel in view of the next change of keys, when `sending` channels are under way.
+///
+/// When the gateway begins one, what is on its way from the client is let in, but the library takes more than twice the window with which
+/// channels begin for an attack. It does not tell when keys were changed, so this counts what was `carried` from the beginning: no promise
+/// reaches past the last tenth before the first change, and from there on all that send share what a channel begins with.
+fn until_rekey(rekey_bytes: u64, carried: u64, beginning: u32, sending: usize) -> u32 {
+    let left = (rekey_bytes / 10 * 9).saturating_sub(carried);
+    // What is aimed at now is granted only when half of what was granted before is used up.
+    let share = (left / 4).max(u64::from(beginning)) / (sending.max(1) as u64);
+    u32::try_from(share).unwrap_or(u32::MAX).max(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn promises_do_not_reach_past_a_change_of_keys() {
+        const GIB: u64 = 1 << 30;
+        const BEGINNING: u32 = Backlog::BEGINNING;
+        for (carried, sending, expected) in [
+            (0, 1, 966_367_640),
+            (0, 0, 966_367_640),
+            (3 * GIB, 1, 161_061_272),
+            (3 * GIB, 3, 53_687_090),
+            (3_865_000_000, 1, BEGINNING),
+            (4 * GIB, 1, BEGINNING),
+            (400 * GIB, 4, BEGINNING / 4),
+            (400 * GIB, 1_000_000, 2),
+        ] {
+            assert_eq!(until_rekey(4 * GIB, carried, BEGINNING, sending), expected, "{carried} {sending}");
+        }
     }
 }
