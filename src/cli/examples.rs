@@ -4,6 +4,7 @@ use clap::Command;
 
 /// The words behind `sallyport`, and what one types.
 const EXAMPLES: &[(&str, &[&str])] = &[
+    ("api seen", &["sallyport api seen --element subscriber-1 --since 30d --config sallyport.toml"]),
     (
         "audit export",
         &["sallyport audit export --config sallyport.toml --since 2026-03-01T00:00:00Z --until 2026-04-01T00:00:00Z"],

@@ -1,6 +1,7 @@
 //! The command line: a contract (see the README). Each subcommand is one file.
 
 mod api;
+mod api_seen;
 mod audit;
 mod build_facts;
 mod ca;
@@ -55,6 +56,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Api(api_seen::Args),
     Audit(audit::Args),
     Check(check::Args),
     Demo(demo::Args),
@@ -83,6 +85,7 @@ pub fn run() -> ExitCode {
     let matches = examples::with_examples(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
+        Command::Api(args) => api_seen::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Check(args) => check::run(args),
         Command::Demo(args) => demo::run(args),

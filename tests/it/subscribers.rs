@@ -210,6 +210,28 @@ fn taking_record_after_record_ends_soon() {
     assert_eq!(plane.got().iter().filter(|got| got.path.ends_with("4004")).count(), 1);
     let log: String = plane.site.events().iter().map(ToString::to_string).collect();
     assert!(log.contains("more than 3 different objects"), "it is in the log");
+    agent.curl(&[], "/v1/nothing").is(403);
+    seen(&plane);
+}
+
+/// What `api seen` tells of [`taking_record_after_record_ends_soon`].
+fn seen(plane: &Plane) {
+    plane.recorded();
+    let told = plane.site.as_ada(&["api", "seen", "--element", "r1", "--json"]).ok();
+    let told: Vec<serde_json::Value> = serde_json::from_slice(&told.out).expect("an array");
+    let read = told.iter().find(|line| line["operation"] == "/v1/subscribers/{id}").expect("it was used");
+    assert_eq!((&read["verb"], &read["count"], &read["denied"]), (&json!("http.get"), &json!(7), &json!(1)), "{read}");
+    assert_eq!(read["identities"], json!(["agent", "vip-agent"]));
+    assert!(read["first_seen"].as_str() < read["last_seen"].as_str(), "{read}");
+    let other = told.iter().find(|line| line["operation"] == "/v1/nothing").expect("it was asked for");
+    assert_eq!(
+        (&other["count"], &other["denied"], &other["undocumented"]),
+        (&json!(0), &json!(1), &json!(1)),
+        "{other}"
+    );
+    let table = plane.site.as_ada(&["api", "seen"]).ok().text();
+    assert!(table.contains("/v1/subscribers/{id}") && table.contains("agent vip-agent"), "{table}");
+    assert_eq!(plane.site.sallyport(&["api", "seen", "--element", "r1", "--identity", "nowhere"]).code(), 2);
 }
 
 #[test]

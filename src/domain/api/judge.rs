@@ -25,7 +25,7 @@ pub struct Seen<'r> {
 pub struct Judged {
     /// The object of the action.
     pub object: String,
-    /// The operation: its operationId, or its path as the document writes it. None when the document has none.
+    /// The operation: its operationId, or its path as the document writes it. None when the document has none: then `wrong` says so.
     pub operation: Option<String>,
     /// The parameters that name objects, in the order of the object.
     pub records: Vec<(String, String)>,

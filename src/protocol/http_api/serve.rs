@@ -114,6 +114,13 @@ impl Serving {
 
     async fn serve(&self, call: &mut Call) -> Result<Response, Failure> {
         self.look_up(call).await?;
+        if let Some((_, Judged { operation: None, wrong: Some(wrong), .. })) = &call.api {
+            // SECURITY: the log knows why, and the client is told what anybody is told who may not.
+            return Err(match self.visit.forbid(call.channel, &call.asked.action, wrong).await {
+                Refusal::Denied(text) => Failure::new(403, text.replacen(&format!(": {wrong}"), "", 1)),
+                refusal => Failure::from(refusal),
+            });
+        }
         let what = format!("{} {}", call.head.method, call.asked.url());
         let body = if let Payload::Whole(body) = &call.body { Some(&body[..]) } else { None };
         let actions = vec![call.asked.action.clone()];
