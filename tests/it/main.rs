@@ -48,3 +48,4 @@ mod transport;
 mod trust_live;
 mod vocabulary;
 mod web;
+mod websockets;

@@ -10,6 +10,7 @@ mod duties;
 mod failure;
 mod proof;
 mod serve;
+mod upgrade;
 mod usage;
 
 pub use serve::HttpApi;

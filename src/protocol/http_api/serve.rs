@@ -12,6 +12,7 @@ use hyper::http::response;
 use super::actions::{Asked, asked};
 use super::duties::{Duties, State, mask};
 use super::failure::{Failed, Failure, failed};
+use super::upgrade::is_websocket;
 use crate::access::{BoxFuture, Element, Refusal, Service, Visit};
 use crate::domain::api::{Api, Judged, Seen};
 use crate::domain::{Action, Outcome};
@@ -57,9 +58,9 @@ impl web::Service for HttpApi {
 }
 
 /// The requests of one connection.
-struct Serving {
-    visit: Arc<Visit>,
-    upstream: Arc<Upstream>,
+pub(super) struct Serving {
+    pub(super) visit: Arc<Visit>,
+    pub(super) upstream: Arc<Upstream>,
     state: Arc<State>,
 }
 
@@ -95,6 +96,9 @@ impl Conversation for Serving {
 
 impl Serving {
     async fn answer(&self, request: Request) -> Result<Response, Failure> {
+        if is_websocket(&request.head) {
+            return self.upgrade(request).await;
+        }
         let Request { head, body, channel, .. } = request;
         let asked = asked(head.method.as_str(), head.uri.path(), head.uri.query())?;
         let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
@@ -259,7 +263,7 @@ impl Serving {
         Ok(element)
     }
 
-    fn unanswered(&self, error: SendError) -> Failed {
+    pub(super) fn unanswered(&self, error: SendError) -> Failed {
         tracing::info!(element = %self.visit.element(), %error, "No answer from the element.");
         match error {
             SendError::Refused(refusal) => failed(refusal),

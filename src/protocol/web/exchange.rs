@@ -202,11 +202,11 @@ impl Allowed {
         Ok(Response::from_parts(head, Body::full(body)))
     }
 
-    fn exchange(&self, part: Part, status: Option<String>, body: &[u8], more: bool) -> Exchange {
+    pub(super) fn exchange(&self, part: Part, status: Option<String>, body: &[u8], more: bool) -> Exchange {
         exchange(&self.what, &self.limits, part, status, body, more)
     }
 
-    fn record(&self, exchange: &Exchange) -> Result<(), Outcome> {
+    pub(super) fn record(&self, exchange: &Exchange) -> Result<(), Outcome> {
         self.session.record(&Frame::Exchange { channel: self.channel, exchange })
     }
 }

@@ -24,6 +24,7 @@ mod service;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod upstream;
 mod visits;
 

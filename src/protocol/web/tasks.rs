@@ -21,6 +21,8 @@ impl Tasks {
         let cut = self.cut.clone();
         self.running.spawn(async move {
             tokio::select! {
+                // What has come to its end is told so first.
+                biased;
                 () = task => {}
                 () = cut.cancelled() => {}
             }

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::Body;
 use super::tasks::Tasks;
-use crate::access::{Element, Grant, HttpLimits, Injected, Refusal, Service};
+use crate::access::{Element, Grant, HttpLimits, Injected, Refusal, Service, TlsLink};
 
 const H2: &[u8] = b"h2";
 const HTTP_11: &[u8] = b"http/1.1";
@@ -212,29 +212,47 @@ impl Upstream {
         element: &Arc<Element>,
         place: OwnedSemaphorePermit,
     ) -> Result<Link, SendError> {
-        let (tls, _) = grant.dial_tls(Service::Https, &[H2, HTTP_11]).await?;
-        let service = element.service(Service::Https);
-        let name = service.map(|service| service.server_name.to_str().into_owned()).unwrap_or_default();
-        let authority = if name.contains(':') { format!("[{name}]") } else { name };
-        let authorization = tls.injected.as_ref().map(authorization).transpose()?;
-        let way = Way { element: element.clone(), authority, authorization };
-        let broken = |error: hyper::Error| SendError::Broken(error.to_string());
+        let (tls, way) = reach(grant, element, &[H2, HTTP_11]).await?;
         let io = TokioIo::new(tls.stream);
         if tls.alpn.as_deref() == Some(H2) {
             let mut builder = http2::Builder::new(self.tasks.clone());
             builder.timer(TokioTimer::new()).keep_alive_interval(self.keepalive);
             builder.max_header_list_size(u32::try_from(self.limits.header_bytes_max).unwrap_or(u32::MAX));
-            let (send, connection) = builder.handshake(io).await.map_err(broken)?;
+            let (send, connection) = builder.handshake(io).await.map_err(|e| broken(&e))?;
             self.drive(connection);
             let shared = Shared { send, way };
             self.held().shared = Some(shared.clone());
             return Ok(Link::Shared(shared));
         }
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(self.limits.header_bytes_max).max_headers(self.limits.headers_max);
-        let (send, connection) = builder.handshake(io).await.map_err(broken)?;
+        let (send, connection) = self.http1().handshake(io).await.map_err(|e| broken(&e))?;
         self.drive(connection);
         Ok(Link::Single(Single { send, way }, place))
+    }
+
+    fn http1(&self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(self.limits.header_bytes_max).max_headers(self.limits.headers_max);
+        builder
+    }
+
+    /// Sends a request that asks to leave HTTP, on a connection of its own.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn switch(
+        &self,
+        grant: &Grant,
+        element: &Arc<Element>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let path = request.uri().clone();
+        let (tls, way) = reach(grant, element, &[HTTP_11]).await?;
+        let handshake = self.http1().handshake(TokioIo::new(tls.stream)).await;
+        let (mut send, connection) = handshake.map_err(|e| broken(&e))?;
+        self.drive(connection.with_upgrades());
+        prepare(&mut request, &way, &path, Version::HTTP_11)?;
+        let answer = tokio::time::timeout(self.limits.answer_timeout, send.send_request(request)).await;
+        answer.map_err(|_| SendError::Late)?.map_err(|e| broken(&e))
     }
 
     fn drive(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
@@ -254,6 +272,20 @@ impl Upstream {
         *self.held() = Held::default();
         self.tasks.end().await;
     }
+}
+
+fn broken(error: &hyper::Error) -> SendError {
+    SendError::Broken(error.to_string())
+}
+
+/// Dials the element.
+async fn reach(grant: &Grant, element: &Arc<Element>, alpn: &[&[u8]]) -> Result<(TlsLink, Way), SendError> {
+    let (tls, _) = grant.dial_tls(Service::Https, alpn).await?;
+    let service = element.service(Service::Https);
+    let name = service.map(|service| service.server_name.to_str().into_owned()).unwrap_or_default();
+    let authority = if name.contains(':') { format!("[{name}]") } else { name };
+    let authorization = tls.injected.as_ref().map(authorization).transpose()?;
+    Ok((tls, Way { element: element.clone(), authority, authorization }))
 }
 
 impl Way {

@@ -1,6 +1,6 @@
 """An element with an HTTPS service: https_element.py CERT KEY CLIENT_CA|- . Prints "port N", then a JSON line for each request: method, path,
 headers, body, and the name in the client's certificate. What it answers depends on the last segment of the path."""
-import gzip, http.server, json, ssl, sys, time
+import base64, gzip, hashlib, http.server, json, ssl, sys, time
 
 cert, key, authority = sys.argv[1:]
 
@@ -79,6 +79,27 @@ class Element(http.server.BaseHTTPRequestHandler):
         self.chunk(b"x" * 200000)
         self.close_connection = True
         self.connection.close()
+
+    def do_echo(self):
+        """A WebSocket that sends every message back."""
+        if self.headers.get("Upgrade") != "websocket":
+            return self.send(426, "")
+        accept = hashlib.sha1((self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+        self.send_response(101)
+        for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", base64.b64encode(accept).decode())):
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        while head := self.rfile.read(2):
+            length = head[1] & 127
+            if length == 126:
+                length = int.from_bytes(self.rfile.read(2), "big")
+            mask = self.rfile.read(4)
+            text = bytes(b ^ mask[i % 4] for i, b in enumerate(self.rfile.read(length)))
+            if text == b"bye":
+                return
+            size = bytes([length]) if length < 126 else bytes([126]) + length.to_bytes(2)
+            self.wfile.write(b"\x81" + size + text)
 
     def do_silent(self):
         time.sleep(30)

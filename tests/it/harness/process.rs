@@ -32,6 +32,12 @@ impl Process {
         Self { child, name: name.to_owned(), out, err }
     }
 
+    /// Writes to its input, when it has a pipe there.
+    pub fn feed(&mut self, text: &str) {
+        let stdin = self.child.stdin.as_mut().expect("it was started with a pipe");
+        std::io::Write::write_all(stdin, text.as_bytes()).expect("it reads");
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
