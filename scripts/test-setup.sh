@@ -16,11 +16,13 @@ wanted="ssh:openssh-client ssh-keygen:openssh-client ssh-agent:openssh-client sc
 sshd:openssh-server sftp-server:openssh-sftp-server xauth:xauth plink:putty-tools pscp:putty-tools psftp:putty-tools
 dbclient:dropbear-bin sshpass:sshpass rsync:rsync expect:expect script:bsdutils vtysh:frr promtool:prometheus strace:strace
 netconfd:netconfd ip:iproute2 mount:mount kill:procps pkill:procps awk:mawk openssl:openssl curl:curl asciinema:asciinema
-nginx:nginx-light git:git make:make systemd-analyze:systemd python3:python3 venv:python3-venv"
+nginx:nginx-light git:git make:make systemd-analyze:systemd python3:python3 venv:python3-venv
+chromium:chromium chromium-policy:chromium certutil:libnss3-tools pk12util:libnss3-tools"
 
 have() {
     case $1 in
         sftp-server) [ -x /usr/lib/openssh/sftp-server ] || [ -x /usr/libexec/openssh/sftp-server ] || [ -x /usr/lib/ssh/sftp-server ] ;;
+        chromium-policy) [ -e $browser_policy ] ;;
         venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
@@ -54,6 +56,11 @@ if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&
     # In a shell of its own, so that its trap runs at its end.
     # shellcheck disable=SC2086
     (install $packages)
+fi
+
+if have chromium && ! have chromium-policy && [ "$(id -u)" = 0 ]; then
+    mkdir -p "${browser_policy%/*}"
+    printf '%s\n' '{"AutoSelectCertificateForUrls": ["{\"pattern\":\"https://[*.]sallyport.carrier.example\",\"filter\":{}}"]}' >$browser_policy
 fi
 
 # One environment per requirements file: NAME from tests/requirements-NAME.txt. A stamp tells whether it is current. Nothing comes in that the

@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod browser;
 mod build_facts;
 mod clients;
 mod commands;
