@@ -32,6 +32,8 @@ macro_rules! targets {
 
 targets! {
     api_body = crate::console::fuzz::api_body, "Bodies of the JSON API.";
+    api_document = crate::domain::api::fuzz::api_document, "OpenAPI documents.";
+    api_request = crate::domain::api::fuzz::api_request, "Requests of an API: a method, a path and a query, each before a line end, then a body.";
     audit_line = crate::audit::fuzz::audit_line, "Lines of the audit log, and checkpoints.";
     command_classes = crate::policy::fuzz::command_classes, "Files of `commands/`.";
     config_toml = crate::config::fuzz::config_toml, "`sallyport.toml`.";
@@ -46,6 +48,7 @@ targets! {
     http_path = crate::protocol::web::fuzz::http_path, "Paths of requests, and queries after a line end.";
     host_key = crate::element::fuzz::host_key, "Pinned host keys.";
     json_data = crate::domain::fuzz::json_data, "Data in JSON.";
+    json_mask = crate::domain::api::fuzz::json_mask, "Answers that are masked: a pointer, a line end, then JSON.";
     netconf_framing = crate::protocol::netconf::fuzz::framing, "NETCONF messages, both framings.";
     netconf_rpc = crate::protocol::netconf::fuzz::rpc, "RPCs of NETCONF.";
     netconf_xml = crate::protocol::netconf::fuzz::xml, "XML, and answers that are pruned.";

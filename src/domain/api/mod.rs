@@ -7,6 +7,8 @@
 //! Deliberately absent: answers, which are the element's; security schemes, which are between the element and the gateway; YAML.
 
 mod document;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod json;
 mod judge;
 mod mask;
