@@ -137,9 +137,10 @@ fn add_forwarded(
                     asked.insert(channel, action);
                 }
                 Kept::Exchange { channel, exchange } if exchange.part == Part::Request => {
-                    let Some(action) = asked.get(&channel).filter(|action| is_http(action.verb)) else { continue };
+                    // One for each channel; what a WebSocket says afterwards is no request.
+                    let Some(action) = asked.remove(&channel).filter(|action| is_http(action.verb)) else { continue };
                     if since.is_none_or(|since| frame.at >= since) {
-                        note(inventory, &request.element, action, &request.identity, frame.at).count += 1;
+                        note(inventory, &request.element, &action, &request.identity, frame.at).count += 1;
                     }
                 }
                 Kept::ChannelClosed { channel, .. } => {

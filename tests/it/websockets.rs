@@ -68,6 +68,12 @@ fn a_websocket_opens_only_where_policy_says_so_and_passes_nothing_else() {
     assert!(
         digests.iter().any(|line| line.contains("\"input\"")) && digests.iter().any(|line| line.contains("\"output\""))
     );
+    let texts = |part: &str| lines.iter().filter(|line| line.contains(part) && line.contains("hello there")).count();
+    assert_eq!(
+        (texts("\"request\""), texts("\"notification\"")),
+        (1, 1),
+        "what was said stands in the recording: {lines:#?}"
+    );
     assert!(lines.iter().any(|line| line.contains("\"101\"") && line.contains("upgrade websocket")), "{lines:#?}");
 }
 

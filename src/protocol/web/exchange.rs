@@ -27,7 +27,7 @@ pub struct Allowed {
     pub(super) session: Arc<Session>,
     grant: Option<Grant>,
     pub(super) channel: u32,
-    what: String,
+    pub(super) what: String,
     /// The request is on record.
     told: bool,
     pub(super) limits: HttpLimits,

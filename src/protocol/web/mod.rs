@@ -12,6 +12,7 @@ mod body;
 mod codec;
 mod connection;
 mod exchange;
+mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod guard;

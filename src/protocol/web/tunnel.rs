@@ -1,4 +1,5 @@
-//! What goes on after HTTP was left: bytes both ways, counted and digested, until either side or the gateway ends it.
+//! What goes on after HTTP was left: frames of a WebSocket both ways, until either side or the gateway ends it. Each message of text is recorded
+//! before the end of it goes on; of everything the recording has the length and digest.
 
 use std::sync::Arc;
 
@@ -6,9 +7,10 @@ use aws_lc_rs::digest;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::exchange::Allowed;
+use super::frames::{Frames, Message, Side};
 use crate::access::{Refusal, Session};
 use crate::domain::Outcome;
-use crate::recording::{Frame, Part, Stream};
+use crate::recording::{Exchange, Frame, Part, Stream};
 
 /// How much is taken at once.
 const CHUNK_BYTES: usize = 16 << 10;
@@ -18,6 +20,8 @@ struct Way {
     session: Arc<Session>,
     channel: u32,
     stream: Stream,
+    frames: Frames,
+    what: String,
     hash: digest::Context,
     bytes: u64,
 }
@@ -44,8 +48,8 @@ impl Allowed {
         let (mut from_element, mut to_element) = tokio::io::split(element);
         let outcome = tokio::select! {
             outcome = stop => outcome,
-            () = up.carry(&mut from_client, &mut to_element) => Outcome::ClientClosed,
-            () = down.carry(&mut from_element, &mut to_client) => Outcome::ElementClosed,
+            ended = up.carry(&mut from_client, &mut to_element) => ended.err().unwrap_or(Outcome::ClientClosed),
+            ended = down.carry(&mut from_element, &mut to_client) => ended.err().unwrap_or(Outcome::ElementClosed),
         };
         for way in [up, down] {
             way.end();
@@ -60,29 +64,59 @@ impl Allowed {
     }
 
     fn way(&self, stream: Stream) -> Way {
-        let (session, channel) = (self.session.clone(), self.channel);
-        Way { session, channel, stream, hash: digest::Context::new(&digest::SHA256), bytes: 0 }
+        let side = if stream == Stream::Input { Side::Client } else { Side::Server };
+        Way {
+            session: self.session.clone(),
+            channel: self.channel,
+            stream,
+            frames: Frames::of(side),
+            what: format!("{} text", self.what),
+            hash: digest::Context::new(&digest::SHA256),
+            bytes: 0,
+        }
     }
 }
 
 impl Way {
     /// Until one side is gone. Waits for whoever is slow; a session in which nothing moves ends as idle.
-    async fn carry(&mut self, from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) {
+    async fn carry(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<(), Outcome> {
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
-            let Ok(count) = from.read(&mut chunk).await else { return };
-            let Some(data) = chunk.get(..count).filter(|data| !data.is_empty()) else { return };
+            let Ok(count) = from.read(&mut chunk).await else { return Ok(()) };
+            let Some(data) = chunk.get(..count).filter(|data| !data.is_empty()) else { return Ok(()) };
+            // SECURITY: what is no WebSocket is something else that nobody allowed.
+            let messages = self.frames.follow(data).map_err(|why| {
+                tracing::info!(session = %self.session.facts().session, why, "What leaves HTTP here is no WebSocket.");
+                Outcome::ProtocolError
+            })?;
+            for message in &messages {
+                self.record(message)?;
+            }
             self.hash.update(data);
             self.bytes += data.len() as u64;
             match self.stream {
                 Stream::Input => self.session.count_in(count),
-                _ => self.session.count_out(count),
+                Stream::Output | Stream::Error => self.session.count_out(count),
             }
             self.session.touch();
             if to.write_all(data).await.is_err() || to.flush().await.is_err() {
-                return;
+                return Ok(());
             }
         }
+    }
+
+    fn record(&self, message: &Message) -> Result<(), Outcome> {
+        let part = if self.stream == Stream::Input { Part::Request } else { Part::Notification };
+        let text = String::from_utf8_lossy(&message.text).into_owned();
+        let cut = message.bytes > message.text.len() as u64;
+        let (what, bytes) = (self.what.clone(), message.bytes);
+        let exchange =
+            Exchange { number: 1, part, what, status: None, peer_id: None, bytes, sha256: None, body: Some(text), cut };
+        self.session.record(&Frame::Exchange { channel: self.channel, exchange: &exchange })
     }
 
     fn end(self) {
