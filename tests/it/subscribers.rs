@@ -138,6 +138,7 @@ fn agents_read_masked_records_that_are_theirs_by_the_document_alone() {
     assert!(!got.iter().any(|got| got.path.contains("all=1") || got.path.contains("sim-change")), "{got:?}");
     let recorded: String = plane.recorded().iter().map(|line| format!("{line}\n")).collect();
     let of_agents: Vec<&str> = recorded.lines().filter(|line| line.contains("GET /v1/subscribers/4711")).collect();
+    assert!(!of_agents.iter().any(|line| line.contains("X1") || line.contains("0010100")), "{of_agents:#?}");
     assert!(!of_agents.is_empty() && recorded.contains("\\\"imsi\\\": \\\"***\\\""), "{recorded}");
     assert!(!recorded.contains("00AA11BB"), "what is masked is not in recordings either");
     assert!(recorded.contains("{id=900123}"), "{recorded}");

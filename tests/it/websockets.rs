@@ -49,7 +49,7 @@ fn a_websocket_opens_only_where_policy_says_so_and_passes_nothing_else() {
         refused.ended(SOON);
         assert_eq!(refused.out().trim(), status, "{path} {origin}: {}", refused.err());
     }
-    open.feed("hello there\n");
+    open.feed("{\"say\": \"hello there\"}\n");
     open.tells("its message back", SOON, |out| out.contains("hello there").then_some(()));
     open.feed(&format!("{}\n", "x".repeat(3_000)));
     open.tells("a long one", SOON, |out| out.contains(&"x".repeat(3_000)).then_some(()));
