@@ -182,7 +182,13 @@ fn keys_fit(wanted: &[(String, String)], asked: &Keys, mode: Mode) -> bool {
     let all_instances = matches!(mode, Mode::Inside | Mode::InsideLoosely);
     let exact = matches!(mode, Mode::Inside | Mode::TouchingExactly);
     let same = |want: u8, have: u8| want == have || !exact && want.eq_ignore_ascii_case(&have);
-    let value_fits = |want: &str, have: &str| super::glob(want.as_bytes(), have.as_bytes(), same, |_| true);
+    let is = |want: &str, have: &str| super::glob(want.as_bytes(), have.as_bytes(), same, |_| true);
+    let could_be = |want: &str, have: &str| {
+        let (wants, haves) = (forms(want), forms(have));
+        let haves = || haves.iter().map(String::as_str).chain([have]);
+        wants.iter().map(String::as_str).chain([want]).any(|want| haves().any(|have| is(want, have)))
+    };
+    let value_fits = |want: &str, have: &str| is(want, have) || !exact && could_be(want, have);
     wanted.iter().zip(0_usize..).all(|((key, want), position)| match asked {
         // Every entry: taken in only by a pattern that takes every value, touched by any.
         Keys::All => want == "*" || !all_instances,
@@ -196,6 +202,35 @@ fn keys_fit(wanted: &[(String, String)], asked: &Keys, mode: Mode) -> bool {
         }
         Keys::Ordered(values) => want == "*" || values.iter().any(|have| value_fits(want, have)),
     })
+}
+
+/// Other ways to write a value that elements take for the same (RFC 7950 §9): numbers, addresses, identities with and without their module.
+fn forms(value: &str) -> Vec<String> {
+    let mut forms = Vec::new();
+    let plain = value.trim();
+    forms.extend((plain != value).then(|| plain.to_owned()));
+    let (sign, digits) = match plain.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", plain.strip_prefix('+').unwrap_or(plain)),
+    };
+    let signed = |number: u128| if number == 0 { "0".to_owned() } else { format!("{sign}{number}") };
+    let radix = |digits: &str, radix| u128::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+'));
+    forms.extend(radix(digits, 10).map(signed));
+    forms.extend(digits.strip_prefix('0').and_then(|octal| radix(octal, 8)).map(signed));
+    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
+    forms.extend(hexadecimal.and_then(|digits| radix(digits, 16)).map(signed));
+    if let Some((whole, fraction)) = digits.split_once('.')
+        && let Some(whole) = radix(whole, 10)
+        && fraction.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        let fraction = fraction.trim_end_matches('0');
+        forms.push(if fraction.is_empty() { signed(whole) } else { format!("{sign}{whole}.{fraction}") });
+    }
+    let (address, more) = plain.split_at(plain.find(['/', '%']).unwrap_or(plain.len()));
+    forms.extend(address.parse::<std::net::IpAddr>().ok().map(|address| format!("{address}{more}")));
+    let identity = plain.split_once(':').filter(|(module, _)| Step::named(None, module).is_ok());
+    forms.extend(identity.map(|(_, name)| name.to_owned()));
+    forms
 }
 
 /// Splits at slashes that stand outside brackets and quotes.
@@ -323,6 +358,8 @@ mod tests {
             ("/i/x[a=1][b=2]", "running:/i/x[1='2'][2='1']"),
             ("/i/x[b=2]", "running:/i/x[1='1'][2='2']"),
             ("/i/x[name=*][unit=*]", "running:/i/x[1='e']"),
+            ("/i/x[id=10]", "running:/i/x[id='010']"),
+            ("/i/x[p=BGP]", "running:/i/x[p='m:BGP']"),
             ("/m:*", "running:/n:a/m:b"),
             ("/m:*", "running:/a"),
             ("/m:*", "running:/*"),
@@ -353,6 +390,20 @@ mod tests {
             ("/**/secret", "running:/a"),
             ("/**/secret", "running:/a/b/secret"),
             ("/a/*/c", "running:/a/b/c/d"),
+            ("/i/x[id=10]", "running:/i/x[id='010']"),
+            ("/i/x[id=10]", "running:/i/x[id='+10']"),
+            ("/i/x[id=10]", "running:/i/x[id='0xA']"),
+            ("/i/x[id=8]", "running:/i/x[id='010']"),
+            ("/i/x[id=010]", "running:/i/x[id='10']"),
+            ("/i/x[id=-1]", "running:/i/x[id='-01']"),
+            ("/i/x[id=1.5]", "running:/i/x[id='01.50']"),
+            ("/i/x[id=1]", "running:/i/x[id='1.0']"),
+            ("/i/x[ip='2001:db8::1']", "running:/i/x[ip='2001:DB8:0:0::0001']"),
+            ("/i/x[ip='2001:DB8:0::/32']", "running:/i/x[ip='2001:db8::/32']"),
+            ("/i/x[p=BGP]", "running:/i/x[p='openconfig-policy-types:BGP']"),
+            ("/i/x[p='openconfig-policy-types:BGP']", "running:/i/x[p='BGP']"),
+            ("/i/x[id=10]", "running:/i/x[1='010']"),
+            ("/i/x[id=10]", "running:/i/x[id='010']/..."),
             ("/m:*", "running:/a"),
             ("/m:*", "running:/*"),
             ("/m:*", "running:/"),
@@ -370,6 +421,10 @@ mod tests {
             ("/i/x[name=e]", "running:/i/x[name='f']"),
             ("/i/x[name=e]", "running:/i/x[1='f']"),
             ("/i/x[name=e]/c", "running:/i/x[name='e']/d"),
+            ("/i/x[id=10]", "running:/i/x[id='100']"),
+            ("/i/x[id=10]", "running:/i/x[id='-10']"),
+            ("/i/x[ip='2001:db8::1']", "running:/i/x[ip='2001:db8::10']"),
+            ("/i/x[p=BGP]", "running:/i/x[p='m:OSPF']"),
         ] {
             assert!(!is(Reach::Broad, pattern, target), "{pattern} / {target}");
         }

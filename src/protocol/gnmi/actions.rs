@@ -161,6 +161,10 @@ pub fn set(request: &Message<'_>, view: &View<'_>) -> Result<Vec<Action>, Refuse
     }
     for number in [field::set::REPLACE, field::set::UNION_REPLACE] {
         for update in request.messages(number) {
+            if number == field::set::UNION_REPLACE {
+                // What none of them says goes, wherever it is.
+                actions.data(Verb::GnmiReplace, Datastore::Running, DataPath::root())?;
+            }
             let (place, value) = update_of(prefix, update, view)?;
             match place {
                 Place::Data(path) => actions.changes(value::replaced(&path, value, view.models)?)?,

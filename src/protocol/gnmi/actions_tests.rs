@@ -161,6 +161,13 @@ fn what_goes_is_told_at_its_root() {
     is("Set", Writer::new().message(2, &at("/a/b[k=v]")), &["gnmi.delete running:/a/b[k='v']"]);
     is("Set", Writer::new().message(2, &at("/a/*")), &["gnmi.delete running:/a/*"]);
     for how in [REPLACE, UNION] {
+        // What no update of a union says goes too.
+        let is = |name: &str, request: Writer, expected: &[&str]| {
+            let root = "gnmi.replace running:/";
+            let all = how == UNION && expected != [root];
+            let before: &[&str] = if all { &["gnmi.replace running:/"] } else { &[] };
+            is(name, request, &[before, expected].concat());
+        };
         is("Set", setting(how, "/system", r#"{"a":1,"b":2}"#), &["gnmi.replace running:/system"]);
         is("Set", setting(how, "/", r#"{"a":{}}"#), &["gnmi.replace running:/"]);
         is(
@@ -192,6 +199,7 @@ fn all_of_a_set_is_told() {
     let expected = [
         "gnmi.delete running:/top/b",
         "gnmi.replace running:/top/c",
+        "gnmi.replace running:/",
         "gnmi.replace running:/top/d",
         "gnmi.update running:/top/a",
     ];
