@@ -31,6 +31,7 @@ mod legacy;
 mod limits;
 mod nacm;
 mod netconf;
+mod netconf_element;
 mod obligations;
 mod odd_elements;
 mod policy_live;

@@ -1,7 +1,7 @@
 """A NETCONF server (base:1.0) on standard input and output that does as it is told: netconf_odd.py KIND.
 
 It answers every RPC with <ok/>, and notes each on its own file REQUESTS if that is set. Kinds: `good`, `wrong-id`, `unasked`, `doctype`,
-`endless`, `no-hello`, `silent`, `broken`, `deep`, `notify`, `close`.
+`endless`, `no-hello`, `silent`, `broken`, `deep`, `notify`, `close`, `big`: ten MiB for get-config.
 """
 import os
 import re
@@ -10,6 +10,7 @@ import sys
 kind = sys.argv[1]
 noted = sys.argv[2] if len(sys.argv) > 2 else None
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
+BIG = "".join("<row><number>%07d</number><text>%s</text></row>\n" % (number, "x" * 60) for number in range(105000)) if kind == "big" else ""
 out, end = sys.stdout.buffer, b"]]>]]>"
 
 
@@ -41,6 +42,8 @@ while True:
         body = "<%srpc-reply%s><%sok/></%srpc-reply>" % (prefix, attributes, prefix, prefix)
         if b"<get>" in message or b"<get/>" in message:
             body = body.replace("<%sok/>" % prefix, '<%sdata><reached xmlns="urn:x">reached</reached></%sdata>' % (prefix, prefix))
+        if kind == "big" and b"<get-config" in message:
+            body = body.replace("<%sok/>" % prefix, '<%sdata><big xmlns="urn:x">%s</big></%sdata>' % (prefix, BIG, prefix))
         if kind == "wrong-id":
             body = re.sub(r'message-id="[^"]*"', 'message-id="another"', body)
         elif kind == "unasked":

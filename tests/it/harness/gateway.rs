@@ -211,6 +211,23 @@ impl Site {
         tail.text().lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
     }
 
+    /// How long after the policy of the last reload took effect the last of the sessions that it ended was over: by the gateway's own log, so that
+    /// clients and this test take no part in it.
+    #[track_caller]
+    pub fn ended_after_policy(&self) -> Duration {
+        use time::OffsetDateTime;
+        use time::format_description::well_known::Rfc3339;
+        let events = self.events();
+        let at = |event: &serde_json::Value| {
+            OffsetDateTime::parse(event["at"].as_str().expect("a moment"), &Rfc3339).expect("RFC 3339")
+        };
+        let loaded = events.iter().rfind(|e| e["event"]["event"] == "policy-loaded").expect("it was loaded");
+        let ended = events
+            .iter()
+            .rfind(|e| e["event"]["event"] == "session-closed" && e["event"]["outcome"] == "policy-denies");
+        (at(ended.expect("one was ended")) - at(loaded)).unsigned_abs()
+    }
+
     /// Starts the gateway.
     pub fn start(&self) -> Gateway {
         self.write_policies();
@@ -351,6 +368,13 @@ impl Gateway {
     pub fn memory_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
         let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("Linux tells it");
+        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+    }
+
+    /// The most memory that was ever resident, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let line = status.lines().find(|l| l.starts_with("VmHWM:")).expect("Linux tells it");
         line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
     }
 
