@@ -254,6 +254,10 @@ fn as_text(request: &Request, told: &Explanation) -> String {
         line(&mut text, format_args!("  row      {}", row(rule)));
     }
     line(&mut text, format_args!("  asked    {} as {}, at {}", request.action, request.account, request.at));
+    if told.unreadable {
+        let why = "the object is no data path in its one form, so every deny matches it and no allow does; write running:/a/b[key='value']/c";
+        line(&mut text, format_args!("  note     {why}"));
+    }
     line(&mut text, format_args!("  names    {}", told.names.join(" ")));
     if let Some(until) = decision.until {
         line(&mut text, format_args!("  until    {until}"));

@@ -5,6 +5,7 @@ use crate::domain::{Decision, Effect, Reason, Request, RuleRef};
 use super::PolicySet;
 use super::compiled::{at, fits};
 use super::obligation::Standing;
+use super::pattern::{ObjectKind, kind};
 
 /// A row that would have allowed it but for one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Explanation {
     pub near_misses: Vec<NearMiss>,
     /// Whom to ask.
     pub contact: String,
+    /// Whether the object should be a data path and is none in its one form: every deny matches it then, and no allow.
+    pub unreadable: bool,
 }
 
 impl PolicySet {
@@ -67,7 +70,10 @@ impl PolicySet {
         let mut names: Vec<String> =
             compiled.people.describe(&format!("user:{}", request.who.name())).into_iter().collect();
         names.extend(compiled.elements.describe(&format!("element:{}", request.element)));
+        let unreadable = kind(request.action.verb) == ObjectKind::Data
+            && request.action.object.parse::<crate::domain::data::DataTarget>().is_err();
         Explanation {
+            unreadable,
             decision: self.decide(request),
             names,
             matching: rows.map(|(row, effect)| (row.reference(), *effect)).collect(),

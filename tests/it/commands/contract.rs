@@ -137,6 +137,13 @@ fn policy_is_checked_tested_and_explained_before_it_is_loaded() {
     assert!(allowed.starts_with("allow: ") && allowed.contains("policy.csv:"), "{allowed}");
     let denied = explain("user:outsider", "show version", &[]).ok().text();
     assert!(denied.starts_with("deny: ") && denied.contains("ask "), "{denied}");
+    let quoted = "running:/interfaces/interface[name=\"x\"]";
+    for (object, noted) in [(quoted, true), (&*quoted.replace('"', "'"), false)] {
+        let args =
+            ["explain", "--who", "user:outsider", "--element", "core-rtr-1", "--verb", "gnmi.update", "--object"];
+        let told = policy(&[&args[..], &[object]].concat()).ok().text();
+        assert_eq!(told.contains("no data path in its one form"), noted, "{told}");
+    }
     let evaded: serde_json::Value =
         serde_json::from_slice(&explain("user:noc-engineer", "show version; reload", &["--json"]).ok().out)
             .expect("JSON");
