@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::rate::{Bucket, Rate};
 use super::{Access, Rules, clock};
 use crate::domain::{Event, Reason, Request};
 use crate::identity::Verified;
@@ -20,9 +21,8 @@ const LOOKS_MAX: usize = 4;
 const LOOK_SHARE: u32 = 10;
 /// Alarms that may wait for the log.
 const ALARMS_MAX: usize = 64;
-/// Alarms that the log gets in a period; the metric counts every one.
-const ALARMS_LOGGED_MAX: u32 = 10;
-const ALARM_PERIOD: Duration = Duration::from_secs(10);
+/// Alarms that the log gets; the metric counts every one.
+const ALARMS_LOGGED: Rate = Rate { burst: 10, per_second: 1 };
 
 /// A decision that is to be looked at again, with the rules that made it.
 type Look = (Arc<Rules>, Request);
@@ -47,30 +47,25 @@ pub(super) struct Engine {
     decided: AtomicU64,
     looks: mpsc::Sender<Look>,
     alarms: mpsc::Sender<Alarm>,
-    pace: Mutex<Period>,
+    logged: Mutex<Logged>,
     inbox: Mutex<Option<Inbox>>,
 }
 
-/// How many alarms were logged of late, and how many were not since the last one that was.
+/// How many alarms may be logged, and how many were not since the last one that was.
 #[derive(Debug)]
-struct Period {
-    began: Instant,
-    logged: u32,
+struct Logged {
+    bucket: Bucket,
     left_out: u64,
 }
 
-impl Period {
+impl Logged {
     /// Whether to log one more, and how many were left out before it.
     fn admit(&mut self, now: Instant) -> Option<u64> {
-        if now.saturating_duration_since(self.began) >= ALARM_PERIOD {
-            (self.began, self.logged) = (now, 0);
+        if self.bucket.take(now) {
+            return Some(std::mem::take(&mut self.left_out));
         }
-        if self.logged >= ALARMS_LOGGED_MAX {
-            self.left_out = self.left_out.saturating_add(1);
-            return None;
-        }
-        self.logged += 1;
-        Some(std::mem::take(&mut self.left_out))
+        self.left_out = self.left_out.saturating_add(1);
+        None
     }
 }
 
@@ -82,7 +77,7 @@ impl Engine {
             decided: AtomicU64::new(0),
             looks,
             alarms,
-            pace: Mutex::new(Period { began: now, logged: 0, left_out: 0 }),
+            logged: Mutex::new(Logged { bucket: Bucket::new(ALARMS_LOGGED, now), left_out: 0 }),
             inbox: Mutex::new(Some(Inbox { looks: looked, alarms: raised })),
         }
     }
@@ -122,7 +117,7 @@ impl Access {
     fn raise(&self, what: &'static str, detail: String) {
         self.metrics().alarms.inc();
         tracing::error!(what, detail, "Alarm.");
-        let Some(left_out) = self.engine.pace.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now())
+        let Some(left_out) = self.engine.logged.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now())
         else {
             return;
         };
@@ -231,7 +226,7 @@ mod tests {
         assert!(access.metrics().alarms.get() >= 1_002);
         until("some are logged", || gateway.events().len() >= 8).await;
         assert!(
-            gateway.events().len() <= 2 * usize::try_from(ALARMS_LOGGED_MAX).unwrap(),
+            gateway.events().len() <= 4 * usize::try_from(ALARMS_LOGGED.burst).unwrap(),
             "not at the pace of whoever asks"
         );
         watching.abort();

@@ -25,6 +25,7 @@ mod pace;
 mod places;
 mod protocol;
 mod proxy;
+mod rate;
 mod refusal;
 mod reload;
 mod rules;

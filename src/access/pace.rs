@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::rate::{Bucket, Rate};
 use super::{Access, clock};
 use crate::domain::{Event, Identity, Timestamp};
 
@@ -14,12 +15,6 @@ const STRANGERS: Rate = Rate { burst: 200, per_second: 2 };
 /// How often it is told what was counted.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    burst: u32,
-    per_second: u32,
-}
-
 /// What is said no to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum No {
@@ -29,13 +24,11 @@ pub(super) enum No {
 
 /// How fast the events of each come. Nobody but those whom an authority of ours has named has a place here, and all others share one.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<HashMap<Option<Identity>, Bucket>>);
+pub(super) struct Pace(Mutex<HashMap<Option<Identity>, Paced>>);
 
 #[derive(Debug)]
-struct Bucket {
-    rate: Rate,
-    left: u32,
-    filled: Instant,
+struct Paced {
+    bucket: Bucket,
     omitted: Option<Omitted>,
 }
 
@@ -47,17 +40,9 @@ pub(super) struct Omitted {
     since: Timestamp,
 }
 
-impl Bucket {
+impl Paced {
     fn new(of: Option<&Identity>, now: Instant) -> Self {
-        let rate = if of.is_some() { IDENTITY } else { STRANGERS };
-        Self { rate, left: rate.burst, filled: now, omitted: None }
-    }
-
-    fn fill(&mut self, now: Instant) {
-        let seconds = now.saturating_duration_since(self.filled).as_secs();
-        self.filled += Duration::from_secs(seconds);
-        let more = u64::from(self.rate.per_second).saturating_mul(seconds);
-        self.left = self.left.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)).min(self.rate.burst);
+        Self { bucket: Bucket::new(if of.is_some() { IDENTITY } else { STRANGERS }, now), omitted: None }
     }
 
     fn omit(&mut self, no: No, count: u64, at: Timestamp) {
@@ -73,37 +58,29 @@ impl Bucket {
 impl Pace {
     /// Whether to log one more; otherwise it is counted.
     fn admit(&self, of: Option<&Identity>, no: No, now: Instant, at: Timestamp) -> bool {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.entry(of.cloned()).or_insert_with(|| Bucket::new(of, now));
-        bucket.fill(now);
-        match bucket.left.checked_sub(1) {
-            Some(left) => {
-                bucket.left = left;
-                true
-            }
-            None => {
-                bucket.omit(no, 1, at);
-                false
-            }
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let paced = all.entry(of.cloned()).or_insert_with(|| Paced::new(of, now));
+        let admitted = paced.bucket.take(now);
+        if !admitted {
+            paced.omit(no, 1, at);
         }
+        admitted
     }
 
     /// Counts what was left out elsewhere.
     fn omit(&self, of: &Identity, no: No, count: u64, now: Instant, at: Timestamp) {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.entry(Some(of.clone())).or_insert_with(|| Bucket::new(Some(of), now)).omit(no, count, at);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(Some(of.clone())).or_insert_with(|| Paced::new(Some(of), now)).omit(no, count, at);
     }
 
     /// What was counted since the last time; those of whom there is nothing to remember are forgotten.
     fn take(&self, now: Instant) -> Vec<(Option<Identity>, Omitted)> {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all = Vec::new();
-        buckets.retain(|of, bucket| {
-            bucket.fill(now);
-            all.extend(bucket.omitted.take().map(|omitted| (of.clone(), omitted)));
-            bucket.left < bucket.rate.burst
+        let mut counted = Vec::new();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|of, paced| {
+            counted.extend(paced.omitted.take().map(|omitted| (of.clone(), omitted)));
+            !paced.bucket.is_full(now)
         });
-        all
+        counted
     }
 }
 

@@ -7,13 +7,11 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, Error as TlsError, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -27,6 +25,7 @@ use super::ssh::{permitted, tcp};
 use super::{Config, DialError, Element, LinkFacts, OwnDoors, ReadAhead};
 use crate::domain::{Account, Timestamp};
 use crate::identity::issue::MintedX509;
+use crate::identity::server_judge::{JudgedServer, ServerJudge};
 use crate::policy::Permit;
 
 /// What the gateway sends to a service so that the person never has it.
@@ -224,7 +223,7 @@ fn client_config(tls: &TlsService, minted: Option<&MintedX509>, alpn: &[&[u8]]) 
         .with_protocol_versions(versions)
         .map_err(|error| failed(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Pinned::new(tls, provider)?));
+        .with_custom_certificate_verifier(JudgedServer::new(Pinned::new(tls, &provider)?, provider));
     let mut config = match (&tls.credential, minted) {
         (TlsCredential::Certificate, Some(minted)) => builder
             .with_client_auth_cert(minted.chain.clone(), minted.key.clone_key())
@@ -254,11 +253,10 @@ struct NotPinned {
 struct Pinned {
     pins: Vec<[u8; 32]>,
     authorities: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
 }
 
 impl Pinned {
-    fn new(tls: &TlsService, provider: Arc<CryptoProvider>) -> Result<Self, DialError> {
+    fn new(tls: &TlsService, provider: &Arc<CryptoProvider>) -> Result<Self, DialError> {
         let mut roots = RootCertStore::empty();
         for authority in &tls.authorities {
             roots.add(authority.clone()).map_err(|error| DialError::Credential(format!("`ca`: {error}")))?;
@@ -271,27 +269,27 @@ impl Pinned {
                     .map_err(|error| DialError::Credential(format!("`ca`: {error}")))?,
             ),
         };
-        Ok(Self { pins: tls.pins.clone(), authorities, provider })
+        Ok(Self { pins: tls.pins.clone(), authorities })
     }
 }
 
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
+impl ServerJudge for Pinned {
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
+    ) -> Result<(), TlsError> {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, end_entity);
         if self.pins.iter().any(|pin| pin.as_slice() == digest.as_ref()) {
-            return Ok(ServerCertVerified::assertion());
+            return Ok(());
         }
         let why = match &self.authorities {
             Some(authorities) => {
                 match authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-                    Ok(verified) => return Ok(verified),
+                    Ok(_) => return Ok(()),
                     Err(why) => format!("a certificate of a pinned authority for {} ({why})", server_name.to_str()),
                 }
             }
@@ -300,30 +298,6 @@ impl ServerCertVerifier for Pinned {
         let expected = self.pins.iter().map(|pin| shown(pin)).chain([why]).collect();
         let error = NotPinned { presented: fingerprint(end_entity), expected };
         Err(TlsError::InvalidCertificate(CertificateError::Other(rustls::OtherError(Arc::new(error)))))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

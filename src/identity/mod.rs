@@ -17,6 +17,7 @@ pub(crate) mod fuzz;
 pub mod issue;
 pub mod locks;
 mod revoked;
+pub mod server_judge;
 pub mod ssh;
 pub mod ssh_config;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -20,6 +20,7 @@ use rustls::{
     RootCertStore, ServerConfig, SignatureScheme,
 };
 
+use super::server_judge::{JudgedServer, ServerJudge};
 use super::{Evidence, IdentityError, Locks, Trust, TrustStore, Verified, sha256, x509};
 use crate::domain::{Assurance, Door, Identity, Timestamp};
 
@@ -282,7 +283,7 @@ pub fn client_config(
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(GatewayVerifier { inner, name }))
+        .with_custom_certificate_verifier(JudgedServer::new(GatewayVerifier { inner, name }, provider()))
         .with_client_auth_cert(chain, key)?;
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     config.resumption = Resumption::disabled();
@@ -297,37 +298,15 @@ struct GatewayVerifier {
     name: ServerName<'static>,
 }
 
-impl ServerCertVerifier for GatewayVerifier {
-    fn verify_server_cert(
+impl ServerJudge for GatewayVerifier {
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         _element: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+    ) -> Result<(), TlsError> {
+        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now).map(drop)
     }
 }

@@ -4,6 +4,7 @@ mod gnmi;
 mod https;
 mod netconf;
 mod ssh;
+mod sshd;
 
 use std::fs;
 use std::path::PathBuf;

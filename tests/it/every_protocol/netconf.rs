@@ -2,11 +2,10 @@
 
 use std::process::Command;
 
-use super::{Driver, Stage};
+use super::{Driver, Stage, sshd};
 use crate::harness::client::{Live, MINUTE, Ran, run};
-use crate::harness::element::{Profile, Sshd};
+use crate::harness::data;
 use crate::harness::gateway::Site;
-use crate::harness::{data, must};
 
 /// See [`Driver`].
 pub struct Netconf;
@@ -28,14 +27,8 @@ impl Driver for Netconf {
     }
 
     fn start(&self, prepare: &mut dyn FnMut(&mut Site)) -> Stage {
-        let mut site = Site::new();
         let subsystem = format!("Subsystem netconf python3 {} good\n", data("netconf_odd.py").display());
-        let sshd = Sshd::start(&site.scratch().join("linux-1"), Profile::Modern, Some(&site.element_ca()), &subsystem);
-        site.element("linux-1", &sshd, "");
-        self.grant(&mut site, "ada");
-        prepare(&mut site);
-        let gateway = site.start();
-        Stage { gateway, element: sshd.process, site }
+        sshd::start(&subsystem, prepare)
     }
 
     fn grant(&self, site: &mut Site, who: &str) {
@@ -51,12 +44,10 @@ impl Driver for Netconf {
     }
 
     fn visits(&self, stage: &Stage) -> usize {
-        // The harness itself knocks once, to see that it is there.
-        stage.element.err().matches("Connection from").count() - 1
+        sshd::visits(stage)
     }
 
     fn cut(&self, stage: &Stage) {
-        // The server's processes for this one connection: the children of the one that listens.
-        must(Command::new("pkill").args(["-KILL", "-P", &stage.element.id().to_string()]));
+        sshd::cut(stage);
     }
 }

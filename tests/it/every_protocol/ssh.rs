@@ -1,12 +1,8 @@
 //! SSH: OpenSSH as the client, OpenSSH as the element.
 
-use std::process::Command;
-
-use super::{Driver, Stage};
+use super::{Driver, Stage, sshd};
 use crate::harness::client::{Live, Ran};
-use crate::harness::element::{Profile, Sshd};
 use crate::harness::gateway::Site;
-use crate::harness::must;
 
 /// See [`Driver`].
 pub struct Ssh;
@@ -21,13 +17,7 @@ impl Driver for Ssh {
     }
 
     fn start(&self, prepare: &mut dyn FnMut(&mut Site)) -> Stage {
-        let mut site = Site::new();
-        let sshd = Sshd::start(&site.scratch().join("linux-1"), Profile::Modern, Some(&site.element_ca()), "");
-        site.element("linux-1", &sshd, "");
-        self.grant(&mut site, "ada");
-        prepare(&mut site);
-        let gateway = site.start();
-        Stage { gateway, element: sshd.process, site }
+        sshd::start("", prepare)
     }
 
     fn grant(&self, site: &mut Site, who: &str) {
@@ -44,12 +34,10 @@ impl Driver for Ssh {
     }
 
     fn visits(&self, stage: &Stage) -> usize {
-        // The harness itself knocks once, to see that it is there.
-        stage.element.err().matches("Connection from").count() - 1
+        sshd::visits(stage)
     }
 
     fn cut(&self, stage: &Stage) {
-        // The server's processes for this one connection: the children of the one that listens.
-        must(Command::new("pkill").args(["-KILL", "-P", &stage.element.id().to_string()]));
+        sshd::cut(stage);
     }
 }

@@ -5,30 +5,33 @@ use std::process::Command;
 
 use super::id;
 use crate::harness::client::Live;
-use crate::harness::element::Profile;
+use crate::harness::element::{Profile, Sshd};
 use crate::harness::gateway::Site;
 use crate::harness::lab::Lab;
 use crate::harness::{SOON, Tmpfs, find, need, wait_until};
 
 const RECORDER_FAILED: &str = "the session can no longer be recorded, so it was ended";
 
+/// A gateway whose recordings have a small disk of their own, before it is started.
+fn on_a_disk_of(size: &str) -> (Site, Tmpfs) {
+    let site = Site::new();
+    let disk = Tmpfs::mount(site.path().join("data/recordings"), size);
+    (site, disk)
+}
+
+/// The element `linux-1`, on which `ada` may do everything.
+fn element(site: &mut Site) -> Sshd {
+    let sshd = Sshd::start(&site.scratch().join("linux-1"), Profile::Modern, Some(&site.element_ca()), "");
+    site.element("linux-1", &sshd, "");
+    site.grant("ada", "linux-1");
+    sshd
+}
+
 #[test]
 fn a_full_disk_ends_sessions_and_nothing_passes_unrecorded() {
     need!("root", "sshd", "mount");
-    let site = Site::new();
-    let _disk = Tmpfs::mount(site.path().join("data/recordings"), "4m");
-    full_disk(site);
-}
-
-fn full_disk(mut site: Site) {
-    let sshd = crate::harness::element::Sshd::start(
-        &site.scratch().join("linux-1"),
-        Profile::Modern,
-        Some(&site.element_ca()),
-        "",
-    );
-    site.element("linux-1", &sshd, "");
-    site.grant("ada", "linux-1");
+    let (mut site, _disk) = on_a_disk_of("4m");
+    let _sshd = element(&mut site);
     site.configure("recording", "free_bytes_min", 0);
     site.configure("limits", "bulk_kept_bytes_max", 1 << 30);
     let gateway = site.start();
@@ -52,16 +55,8 @@ fn full_disk(mut site: Site) {
 #[test]
 fn a_read_only_disk_opens_nothing() {
     need!("root", "sshd", "mount");
-    let mut site = Site::new();
-    let disk = Tmpfs::mount(site.path().join("data/recordings"), "64m");
-    let sshd = crate::harness::element::Sshd::start(
-        &site.scratch().join("linux-1"),
-        Profile::Modern,
-        Some(&site.element_ca()),
-        "",
-    );
-    site.element("linux-1", &sshd, "");
-    site.grant("ada", "linux-1");
+    let (mut site, disk) = on_a_disk_of("64m");
+    let _sshd = element(&mut site);
     site.configure("recording", "free_bytes_min", 0);
     let gateway = site.start();
     let way = gateway.client("ada", "linux-1");
@@ -155,12 +150,8 @@ const GUSHES: &str = "while :; do head -c 150000 /dev/urandom | base64; sleep 0.
 #[test]
 fn a_disk_that_fills_up_ends_the_largest_writer_first() {
     need!("root", "sshd", "mount");
-    let mut site = Site::new();
-    let _disk = Tmpfs::mount(site.path().join("data/recordings"), "64m");
-    let dir = site.scratch().join("linux-1");
-    let sshd = crate::harness::element::Sshd::start(&dir, Profile::Modern, Some(&site.element_ca()), "");
-    site.element("linux-1", &sshd, "");
-    site.grant("ada", "linux-1");
+    let (mut site, _disk) = on_a_disk_of("64m");
+    let _sshd = element(&mut site);
     site.configure("recording", "free_bytes_min", 48 << 20);
     let gateway = site.start();
     let way = gateway.client("ada", "linux-1");
