@@ -110,7 +110,7 @@ def haproxy_relay(dir, home, element_port, client):
 
 def run(dir, wanted, command):
     certificates(dir)
-    home = dir / "gateway"
+    home = dir / "sallyport/gateway"
     client = make_gateway(home)
     clients = dir / "clients.pem"
     clients.write_text((home / "ca/x509_ca.pem").read_text() + (home / "ca/x509_element_ca.pem").read_text())

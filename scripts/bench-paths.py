@@ -47,7 +47,8 @@ def sshd(dir, name, authority, user_key):
 
 def gateway(dir, name, element_port, host_key, doors):
     """A gateway with one door; gives its folder and the door's port."""
-    home = dir / name
+    # Not beside the logs: the folders above the configuration are watched.
+    home = dir / name / "gateway"
     sp.run([SALLYPORT, "ca", "init", home, "--trust-domain", "bench.example"], check=True, stdout=sp.DEVNULL)
     sp.run([SALLYPORT, "ca", "issue", home, "user", "bench"], check=True, stdout=sp.DEVNULL)
     config = home / "sallyport.toml"
