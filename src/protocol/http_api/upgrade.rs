@@ -53,7 +53,7 @@ impl Serving {
             return Err(Failure::new(403, "a WebSocket is opened by pages of its own origin"));
         }
         let what = format!("GET {} upgrade websocket", asked.url());
-        let mut allowed = Allowed::ask(&self.visit, request.channel, vec![asked.action.clone()], what).await?;
+        let mut allowed = Allowed::ask(&self.visit, request.channel, vec![asked.action.clone()], what, None).await?;
         let switched = self.switch(&mut allowed, &mut request, &asked).await;
         let (answer, client, element) = match switched {
             Ok(switched) => switched,
