@@ -6,7 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::audit::reader::Entries;
-use crate::domain::{Action, ElementName, Event, Identity, Reason, Timestamp, Verb};
+use crate::domain::{Action, Effect, ElementName, Event, Identity, Reason, Timestamp, Verb};
 use crate::recording::{Item, Kept, Part};
 
 use super::Failure;
@@ -130,25 +130,34 @@ fn add_forwarded(
         (data.note_read)(row.facts.session, "api seen")?;
         let mut reader = open_recording(&path)?;
         let mut asked: HashMap<u32, Action> = HashMap::new();
+        // Requests that nothing has refused since: the gateway may find out after it has recorded one.
+        let mut gone: HashMap<u32, (Action, Timestamp)> = HashMap::new();
+        let mut count = |(action, at): (Action, Timestamp)| {
+            if since.is_none_or(|since| at >= since) {
+                note(inventory, &request.element, &action, &request.identity, at).count += 1;
+            }
+        };
         while let Some(item) = reader.next_item().map_err(|e| unreadable(&path, &e))? {
             let Item::Frame(frame) = item else { continue };
             match frame.frame {
-                Kept::ChannelOpened { channel, action, .. } => {
+                Kept::ChannelOpened { channel, action, .. } if is_http(action.verb) => {
                     asked.insert(channel, action);
                 }
+                // One for each channel; what a WebSocket says afterwards is no request.
                 Kept::Exchange { channel, exchange } if exchange.part == Part::Request => {
-                    // One for each channel; what a WebSocket says afterwards is no request.
-                    let Some(action) = asked.remove(&channel).filter(|action| is_http(action.verb)) else { continue };
-                    if since.is_none_or(|since| frame.at >= since) {
-                        note(inventory, &request.element, &action, &request.identity, frame.at).count += 1;
-                    }
+                    gone.extend(asked.remove(&channel).map(|action| (channel, (action, frame.at))));
+                }
+                Kept::Decided { channel, decision, .. } if decision.effect == Effect::Deny => {
+                    gone.remove(&channel);
                 }
                 Kept::ChannelClosed { channel, .. } => {
                     asked.remove(&channel);
+                    gone.remove(&channel).map(&mut count);
                 }
                 _ => {}
             }
         }
+        gone.into_values().for_each(count);
     }
     Ok(())
 }
