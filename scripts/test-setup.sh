@@ -16,7 +16,7 @@ wanted="ssh:openssh-client ssh-keygen:openssh-client ssh-agent:openssh-client sc
 sshd:openssh-server sftp-server:openssh-sftp-server xauth:xauth plink:putty-tools pscp:putty-tools psftp:putty-tools
 dbclient:dropbear-bin sshpass:sshpass rsync:rsync expect:expect script:bsdutils vtysh:frr promtool:prometheus strace:strace
 netconfd:netconfd ip:iproute2 mount:mount kill:procps pkill:procps awk:mawk openssl:openssl curl:curl asciinema:asciinema
-nginx:nginx-light git:git make:make systemd-analyze:systemd python3:python3 venv:python3-venv
+nginx:nginx-light unshare:util-linux git:git make:make systemd-analyze:systemd python3:python3 venv:python3-venv
 chromium:chromium chromium-policy:chromium certutil:libnss3-tools pk12util:libnss3-tools"
 
 have() {

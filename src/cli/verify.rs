@@ -331,6 +331,9 @@ fn recording_line(report: &Report) -> String {
             format!("sealed ({outcome}), {} frames, intact{signed}", report.frames)
         }
         (State::Open, true) => format!("still open, intact up to {last}"),
+        (State::Unsealed, true) if report.facts.is_none() => {
+            "empty: the gateway stopped before it wrote to it".to_owned()
+        }
         (State::Unsealed, true) => format!("unsealed, intact up to {last}{torn}{signed}"),
         (State::Sealed, false) => "sealed".to_owned(),
         (State::Open, false) => "still open".to_owned(),

@@ -34,9 +34,14 @@ pub fn compare(log: &Sessions, reports: &BTreeMap<String, Report>, all: bool) ->
         }
     }
     for (path, report) in reports {
+        if report.facts.is_none() && log.rows.values().any(|row| row.facts.recording == *path) {
+            continue;
+        }
         let session = report.facts.as_ref().map(|facts| facts.session);
         let known = session.and_then(|id| log.rows.get(&id)).is_some_and(|row| row.facts.recording == *path);
-        if known || report.state == State::Open {
+        // Neither is one that was just opening when the gateway stopped: its session never was, and the next start seals it.
+        let opening = report.state == State::Unsealed && report.frames == 0 && report.intact();
+        if known || report.state == State::Open || (opening && !log.recovered.contains_key(path)) {
             continue;
         }
         let what = match log.recovered.get(path) {
@@ -64,6 +69,7 @@ fn of_session(row: &SessionRow, report: Option<&Report>) -> Option<String> {
             return Some("the header of its recording says something else than the log".to_owned());
         }
         Some(_) => {}
+        None if report.intact() => return Some("its recording is empty".to_owned()),
         // That the header cannot be read is a fault of the recording, told there.
         None => return None,
     }
@@ -159,12 +165,29 @@ mod tests {
 
     #[test]
     fn a_recording_of_no_session_is_told() {
-        let scene = scene();
+        let mut scene = scene();
         let stranger = scene.lab.create(2);
         assert!(scene.compare(&[1, 2]).is_empty(), "one that is being written is just opening");
-        stranger.seal(at(1), Outcome::Idle).unwrap();
+        drop(stranger);
+        scene.lab.restart();
+        assert_eq!(scene.lab.verify(&scene.lab.path(2)).state, State::Unsealed);
+        assert!(scene.compare(&[1, 2]).is_empty(), "and so was this one, when the gateway stopped");
+        scene.lab.create(3).seal(at(1), Outcome::Idle).unwrap();
+        assert_eq!(scene.compare(&[1, 3]), ["the audit log knows no session with this recording"]);
+        fs::write(scene.lab.path(2), "").unwrap();
+        assert!(scene.compare(&[1, 2]).is_empty(), "nor was anything in this one");
+        fs::write(scene.lab.path(1), "").unwrap();
+        assert_eq!(scene.compare(&[1, 2]), ["its recording is empty"]);
+    }
+
+    #[test]
+    fn a_recording_of_no_session_that_says_something_is_told() {
+        let mut scene = scene();
+        let stranger = scene.lab.create(2);
+        play(&stranger);
+        drop(stranger);
+        scene.lab.restart();
         assert_eq!(scene.compare(&[1, 2]), ["the audit log knows no session with this recording"]);
-        let mut scene = scene;
         let digest = scene.lab.verify(&scene.lab.path(2)).digest.unwrap();
         let recording = Store::path_of(session(2), at(0));
         let recovered = |digest: String| Event::RecordingRecovered {

@@ -140,6 +140,11 @@ impl Store {
         if is_sealed(&file)? {
             return Ok(Err(Left::ForGood));
         }
+        if file.metadata()?.len() == 0 {
+            // Nothing was ever written to it. Where the log knows a session of it, that is told as missing.
+            fs::remove_file(path)?;
+            return Ok(Err(Left::ForGood));
+        }
         let mut reader = match Reader::open(path)? {
             Ok(reader) => reader,
             Err(e) => return Ok(Err(Left::Changed(e.to_string()))),
@@ -368,5 +373,21 @@ mod tests {
         // A memory that cannot be read is none.
         fs::write(lab.store.dir().join(MEMORY_FILE), b"{").unwrap();
         assert_eq!(told(&lab), [false, false]);
+    }
+
+    #[test]
+    fn what_was_begun_and_never_written_is_cleared_away() {
+        let mut lab = Lab::new();
+        play(&lab.create(1));
+        drop(lab.create(2));
+        lab.restart();
+        fs::write(lab.path(2), "").unwrap();
+        let report = lab.verify(&lab.path(2));
+        assert!(report.intact() && report.facts.is_none(), "{report:?}");
+        fs::write(lab.path(3), "x").unwrap();
+        assert!(!lab.verify(&lab.path(3)).intact(), "a byte is something");
+        let told: Vec<_> = lab.store.recover(at(60_000)).into_iter().map(|r| r.is_ok()).collect();
+        assert_eq!(told, [true, false], "the one that was played, and the one that cannot be read");
+        assert!(!lab.path(2).exists() && lab.path(3).exists());
     }
 }
