@@ -19,6 +19,9 @@ netconfd:netconfd ip:iproute2 mount:mount kill:procps pkill:procps awk:mawk open
 nginx:nginx-light unshare:util-linux git:git make:make systemd-analyze:systemd python3:python3 venv:python3-venv
 chromium:chromium chromium-policy:chromium certutil:libnss3-tools pk12util:libnss3-tools"
 
+# Lets Chromium present its client certificate on the test's names without asking anybody.
+browser_policy=/etc/chromium/policies/managed/sallyport-tests.json
+
 have() {
     case $1 in
         sftp-server) [ -x /usr/lib/openssh/sftp-server ] || [ -x /usr/libexec/openssh/sftp-server ] || [ -x /usr/lib/ssh/sftp-server ] ;;
