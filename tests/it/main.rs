@@ -19,6 +19,7 @@ mod dialling;
 mod doors;
 mod elements;
 mod every_protocol;
+mod floods;
 mod flow;
 mod forwards;
 mod forwards_allowed;
