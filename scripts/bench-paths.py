@@ -138,7 +138,9 @@ def run(dir, wanted, command):
             proxy = f"{SALLYPORT} connect %h --identity {identity} --gateway 127.0.0.1:{door_port}"
             target(name, f'"{dir}/{name}.pid"', host='"bench-host"', port=22, options=f'["ProxyCommand={proxy}"]', **common)
         else:
-            target(name, f'"{dir}/{name}.pid"', user=f'"{ACCOUNT}@bench-host"', port=door_port, **common)
+            # As `sallyport ssh-config` says it: the certificate is offered before the bare key.
+            options = f'["CertificateFile={identity}/ssh_key-cert.pub"]'
+            target(name, f'"{dir}/{name}.pid"', user=f'"{ACCOUNT}@bench-host"', port=door_port, options=options, **common)
     file = dir / "targets.toml"
     file.write_text("\n".join(targets))
     print(f"targets: {file}", flush=True)

@@ -51,7 +51,8 @@ pub(super) fn server_config(host: &Minted, limits: &access::Limits, known: bool)
     russh::server::Config {
         server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Sallyport")),
         methods,
-        auth_rejection_time: Duration::from_millis(500),
+        // How long every refusal takes, so that its time does not tell the reason. Clients that offer the bare key before its certificate wait for it.
+        auth_rejection_time: Duration::from_millis(100),
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: vec![host.key.clone()],
         certificates: vec![host.certificate.clone()],
