@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import pathlib
+import resource
 import select
 import subprocess as sp
 import sys
@@ -30,8 +31,10 @@ def command(common, target):
 def begin(words):
     process = sp.Popen(words, stdin=sp.PIPE, stdout=sp.PIPE, stderr=sp.DEVNULL, start_new_session=True)
     said, deadline = b"", time.monotonic() + 120
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN | select.POLLHUP)
     while b"READY" not in said:
-        ready, _, _ = select.select([process.stdout], [], [], max(0, deadline - time.monotonic()))
+        ready = poll.poll(max(0, deadline - time.monotonic()) * 1000)
         got = os.read(process.stdout.fileno(), 4096) if ready else b""
         if not got:
             process.kill()
@@ -64,6 +67,8 @@ def main():
     home = pathlib.Path(target["recordings"]).parent.parent
     log, rows = pathlib.Path(args.targets).parent / f"{args.target}.out", home / "policies/policy.csv"
     words = command(config["common"], target)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         live = [process for process in pool.map(begin, [words] * args.sessions) if process]
     print(f"{len(live)} of {args.sessions} sessions are live", flush=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Starts the paths that the comparison harness measures, on loopback, and writes its targets file.
 
-    scripts/bench-paths.py [--dir DIR] [--only direct,tcp-relay,ssh-J,sallyport-mtls,sallyport-ssh] [-- COMMAND...]
+    scripts/bench-paths.py [--dir DIR] [--only direct,tcp-relay,ssh-J,sallyport-mtls,sallyport-ssh] [--keep-everything] [-- COMMAND...]
 
 With a COMMAND it runs that and stops everything when it ends; without one it waits for Ctrl-C. `{targets}` in COMMAND is the
 targets file. Needs root (sshd), OpenSSH and, for tcp-relay, HAProxy; builds nothing: `make build` first.
@@ -45,7 +45,7 @@ def sshd(dir, name, authority, user_key):
     return port, host_key
 
 
-def gateway(dir, name, element_port, host_key, doors):
+def gateway(dir, name, element_port, host_key, doors, keep):
     """A gateway with one door; gives its folder and the door's port."""
     # Not beside the logs: the folders above the configuration are watched.
     home = dir / name / "gateway"
@@ -55,6 +55,8 @@ def gateway(dir, name, element_port, host_key, doors):
     text = re.sub(r'\[doors\.mtls\]\nlisten = "[^"]*"\n', "", config.read_text())
     text = re.sub(r'\[metrics\]\nlisten = "[^"]*"', '[metrics]\nlisten = "127.0.0.1:0"', text)
     limits = "[limits]\nconnections_max = 20000\nconnections_per_source_max = 20000\nconnections_per_identity_max = 20000\nhandshakes_max = 1000\n"
+    if keep:
+        limits += 'bulk_kept_bytes_max = 1099511627776\n'
     config.write_text(text + f"\n[doors.{doors}]\nlisten = \"127.0.0.1:0\"\n{limits}")
     fingerprint = sp.run(["ssh-keygen", "-lf", f"{host_key}.pub"], capture_output=True, text=True, check=True).stdout.split()[1]
     (home / "policies/elements.toml").write_text(
@@ -86,6 +88,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", type=pathlib.Path)
     parser.add_argument("--only", default="direct,tcp-relay,ssh-J,sallyport-mtls,sallyport-ssh")
+    parser.add_argument("--keep-everything", action="store_true", help="no cap on what commands put out in the gateways' recordings")
     parser.add_argument("command", nargs="*")
     args = parser.parse_args()
     if not SALLYPORT.exists():
@@ -96,14 +99,14 @@ def main():
         dir = (args.dir or pathlib.Path(made)).resolve()
         dir.mkdir(parents=True, exist_ok=True)
         try:
-            run(dir, wanted, args.command)
+            run(dir, wanted, args.command, args.keep_everything)
         except KeyboardInterrupt:
             pass
         finally:
             stop()
 
 
-def run(dir, wanted, command):
+def run(dir, wanted, command, keep=False):
     keygen(dir / "id")
     public = (dir / "id.pub").read_text()
     # One element for all paths; it trusts the element authorities of both gateways.
@@ -129,7 +132,7 @@ def run(dir, wanted, command):
     for name, door in [("sallyport-mtls", "mtls"), ("sallyport-ssh", "ssh")]:
         if name not in wanted:
             continue
-        home, door_port = gateway(dir, name, port, host_key, door)
+        home, door_port = gateway(dir, name, port, host_key, door, keep)
         with authorities.open("a") as file:
             file.write((home / "ca/ssh_element_ca.pub").read_text())
         identity = home / "identities/bench"
