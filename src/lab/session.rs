@@ -193,11 +193,7 @@ async fn interact(mut shell: Shell, inbox: &Inbox, outlet: &mut Outlet) -> Resul
     }
     let greeting = shell.open();
     outlet.write(greeting).await?;
-    match outlet.fault {
-        Fault::FloodOutput => return flood(outlet).await,
-        Fault::StallOutput => return stall(inbox).await,
-        Fault::CloseAfter(_) | Fault::NeverAnswerShell | Fault::None | Fault::SlowBanner => {}
-    }
+    misbehave(inbox, outlet).await?;
     while let Some(arrival) = inbox.next().await {
         match arrival {
             Arrival::Bytes(bytes) => {
@@ -215,11 +211,7 @@ async fn interact(mut shell: Shell, inbox: &Inbox, outlet: &mut Outlet) -> Resul
 }
 
 async fn execute(mut shell: Shell, command: &str, inbox: &Inbox, outlet: &mut Outlet) -> Result<u32, Gone> {
-    match outlet.fault {
-        Fault::FloodOutput => return flood(outlet).await,
-        Fault::StallOutput => return stall(inbox).await,
-        Fault::CloseAfter(_) | Fault::NeverAnswerShell | Fault::None | Fault::SlowBanner => {}
-    }
+    misbehave(inbox, outlet).await?;
     let (out, done) = shell.exec(command, super::now());
     outlet.write(out).await?;
     Ok(u32::from(!done))
@@ -227,11 +219,7 @@ async fn execute(mut shell: Shell, command: &str, inbox: &Inbox, outlet: &mut Ou
 
 async fn manage(mut netconf: Netconf, inbox: &Inbox, outlet: &mut Outlet) -> Result<u32, Gone> {
     outlet.write(netconf.open()).await?;
-    match outlet.fault {
-        Fault::FloodOutput => return flood(outlet).await,
-        Fault::StallOutput => return stall(inbox).await,
-        Fault::CloseAfter(_) | Fault::NeverAnswerShell | Fault::None | Fault::SlowBanner => {}
-    }
+    misbehave(inbox, outlet).await?;
     while let Some(arrival) = inbox.next().await {
         match arrival {
             Arrival::Bytes(bytes) => {
@@ -248,7 +236,16 @@ async fn manage(mut netconf: Netconf, inbox: &Inbox, outlet: &mut Outlet) -> Res
     Err(Gone)
 }
 
-async fn flood(outlet: &mut Outlet) -> Result<u32, Gone> {
+/// What a router does instead of its work, when it is to; it goes on with that until the client has gone.
+async fn misbehave(inbox: &Inbox, outlet: &mut Outlet) -> Result<(), Gone> {
+    match outlet.fault {
+        Fault::FloodOutput => flood(outlet).await,
+        Fault::StallOutput => stall(inbox).await,
+        Fault::CloseAfter(_) | Fault::NeverAnswerShell | Fault::None | Fault::SlowBanner => Ok(()),
+    }
+}
+
+async fn flood(outlet: &mut Outlet) -> Result<(), Gone> {
     let page =
         "%LINEPROTO-5-UPDOWN: Line protocol on Interface TenGigabitEthernet0/1/0, changed state to up\r\n".repeat(64);
     loop {
@@ -257,7 +254,7 @@ async fn flood(outlet: &mut Outlet) -> Result<u32, Gone> {
 }
 
 /// Takes what comes and says nothing.
-async fn stall(inbox: &Inbox) -> Result<u32, Gone> {
+async fn stall(inbox: &Inbox) -> Result<(), Gone> {
     while let Some(arrival) = inbox.next().await {
         if matches!(arrival, Arrival::Finished) {
             inbox.closed.cancelled().await;

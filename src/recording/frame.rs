@@ -17,6 +17,15 @@ pub enum Stream {
     Error,
 }
 
+/// The SHA-256 that a running hash has come to, as frames hold it.
+pub fn sha256_of(hash: aws_lc_rs::digest::Context) -> [u8; 32] {
+    let mut sha256 = [0; 32];
+    for (to, from) in sha256.iter_mut().zip(hash.finish().as_ref()) {
+        *to = *from;
+    }
+    sha256
+}
+
 /// How a file operation ended.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FileEvent {

@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use exchange::{Exchange, Part};
-pub use frame::{FileEvent, Frame, Kept, Stream, decode_frame, encode_frame};
+pub use frame::{FileEvent, Frame, Kept, Stream, decode_frame, encode_frame, sha256_of};
 pub use reader::{Item, Reader};
 pub use recover::{Recovered, Unrecovered};
 pub use store::{MARK_INTERVAL, SYNC_INTERVAL, Store, recordings};

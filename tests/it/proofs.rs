@@ -12,9 +12,9 @@ const USES: &str = "#![allow(unused)]
 use std::sync::Arc;
 use sallyport::{access::{Access, Grant, Session, Visit}, audit::Receipt, domain::*, element, identity::Verified};
 use sallyport::policy::{Ask, Denied, Permit, PolicySet, permit};
-fn clone<T: Clone>(_: &T) -> T { todo!() }
-fn from_nothing<T: Default>() -> T { todo!() }
-fn from_bytes<T: serde::de::DeserializeOwned>() -> T { todo!() }
+fn clone<T: Clone>(_: &T) -> T { panic!() }
+fn from_nothing<T: Default>() -> T { panic!() }
+fn from_bytes<T: serde::de::DeserializeOwned>() -> T { panic!() }
 ";
 
 /// What the proofs are for, all of it allowed.
@@ -36,7 +36,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("E0451", "fn f(p: Permit, d: Decision) -> Permit { Permit { decision: d, ..p } }"),
     ("E0451", "fn f() -> Receipt { Receipt { seq: 1 } }"),
     ("E0451", "fn f(s: Session) -> Session { Session { ..s } }"),
-    ("E0451", "fn f(g: Grant, p: Permit) -> Grant { Grant { permit: p, ..todo!() } }"),
+    ("E0451", "fn f(g: Grant, p: Permit) -> Grant { Grant { permit: p, ..panic!() } }"),
     // Changing one.
     ("E0616", "fn f(v: &mut Verified, i: Identity) { v.identity = i; }"),
     ("E0616", "fn f(p: &mut Permit, r: Request) { p.request = r; }"),
@@ -61,9 +61,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("E0308", "fn f(i: &Identity, set: &PolicySet, ask: &Ask<'_>) { permit(set, i, ask); }"),
     (
         "E0308",
-        "fn f(d: &Decision, c: &element::Config, e: &element::Element, t: Timestamp) { element::dial_tls(c, e, d, todo!(), None, t, &[]); }",
+        "fn f(d: &Decision, c: &element::Config, e: &element::Element, t: Timestamp) { element::dial_tls(c, e, d, panic!(), None, t, &[]); }",
     ),
-    ("E0308", "fn f(v: &Arc<Verified>, a: &Arc<Access>, t: Timestamp, l: SessionId) { a.terminate(v, l, todo!()); }"),
+    ("E0308", "fn f(v: &Arc<Verified>, a: &Arc<Access>, t: Timestamp, l: SessionId) { a.terminate(v, l, panic!()); }"),
     // What makes one is not for everybody.
     ("E0624", "async fn f(v: &Visit, p: Permit, t: Timestamp) { Session::open(v, p, t).await; }"),
     ("E0624", "async fn f(s: &Arc<Session>, a: &Action) { s.ask(0, a).await; }"),

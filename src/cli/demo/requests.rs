@@ -3,30 +3,17 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// NETCONF messages, for `ssh -s core-rtr-1 netconf < FILE`: file and text. The markers are the framing of base:1.0.
-pub(super) const FILES: [(&str, &str); 3] = [
-    (
-        "interfaces.xml",
-        concat!(
-            r#"<hello xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"><capabilities><capability>urn:ietf:params:netconf:base:1.0</capability></capabilities></hello>
-]]>]]>
-<rpc message-id="1" xmlns="urn:ietf:params:xml:ns:netconf:base:1.0">
-  <get/>
-</rpc>
-]]>]]>
-"#,
-            r#"<rpc message-id="2" xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"><close-session/></rpc>
-]]>]]>
-"#
-        ),
-    ),
+/// NETCONF's own namespace.
+const NAMESPACE: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
+/// Its first version, as a capability.
+const BASE: &str = "urn:ietf:params:netconf:base:1.0";
+
+/// What is asked by NETCONF: a file, and the operation in it.
+const ASKED: [(&str, &str); 3] = [
+    ("interfaces.xml", "  <get/>"),
     (
         "description.xml",
-        concat!(
-            r#"<hello xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"><capabilities><capability>urn:ietf:params:netconf:base:1.0</capability></capabilities></hello>
-]]>]]>
-<rpc message-id="1" xmlns="urn:ietf:params:xml:ns:netconf:base:1.0">
-  <edit-config>
+        r#"  <edit-config>
     <target><running/></target>
     <config>
       <interfaces xmlns="http://openconfig.net/yang/interfaces">
@@ -36,22 +23,11 @@ pub(super) const FILES: [(&str, &str); 3] = [
         </interface>
       </interfaces>
     </config>
-  </edit-config>
-</rpc>
-]]>]]>
-"#,
-            r#"<rpc message-id="2" xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"><close-session/></rpc>
-]]>]]>
-"#
-        ),
+  </edit-config>"#,
     ),
     (
         "account.xml",
-        concat!(
-            r#"<hello xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"><capabilities><capability>urn:ietf:params:netconf:base:1.0</capability></capabilities></hello>
-]]>]]>
-<rpc message-id="1" xmlns="urn:ietf:params:xml:ns:netconf:base:1.0">
-  <edit-config>
+        r#"  <edit-config>
     <target><running/></target>
     <config>
       <system xmlns="http://openconfig.net/yang/system">
@@ -63,16 +39,27 @@ pub(super) const FILES: [(&str, &str); 3] = [
         </users></authentication></aaa>
       </system>
     </config>
-  </edit-config>
-</rpc>
-]]>]]>
-"#,
-            r#"<rpc message-id="2" xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"><close-session/></rpc>
-]]>]]>
-"#
-        ),
+  </edit-config>"#,
     ),
 ];
+
+/// The files for `ssh -s core-rtr-1 netconf < FILE`, with their names: a hello, what is asked, and the end. The markers are the framing of base:1.0.
+pub(super) fn files() -> impl Iterator<Item = (&'static str, String)> {
+    ASKED.into_iter().map(|(name, operation)| {
+        let text = format!(
+            r#"<hello xmlns="{NAMESPACE}"><capabilities><capability>{BASE}</capability></capabilities></hello>
+]]>]]>
+<rpc message-id="1" xmlns="{NAMESPACE}">
+{operation}
+</rpc>
+]]>]]>
+<rpc message-id="2" xmlns="{NAMESPACE}"><close-session/></rpc>
+]]>]]>
+"#
+        );
+        (name, text)
+    })
+}
 
 /// What `curl -K` needs to speak to elements as an identity.
 pub(super) fn curl_config(folder: &Path, gateway: SocketAddr) -> String {

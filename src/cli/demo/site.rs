@@ -219,8 +219,8 @@ impl Site {
         }
         let folder = self.dir.join("requests");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(at(&folder))?;
-        for (name, text) in requests::FILES {
-            replace(&folder.join(name), text)?;
+        for (name, text) in requests::files() {
+            replace(&folder.join(name), &text)?;
         }
         Ok(())
     }

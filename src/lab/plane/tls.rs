@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::gnmi::Body;
 use super::{gnmi, restconf};
 use crate::lab::device::Device;
+use crate::lab::each_connection;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -96,21 +97,9 @@ async fn accept(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = async { (places.clone().acquire_owned().await, listener.accept().await) } => accepted,
-        };
-        let (Ok(place), accepted) = accepted else { return };
-        let Ok((stream, _)) = accepted else {
-            // No file descriptors, say: the next attempt is soon enough.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let (acceptor, device, stop) = (acceptor.clone(), device.clone(), stop.clone());
-        let inner = tasks.clone();
-        tasks.spawn(async move {
+    let work = |stream, _| {
+        let (acceptor, device, inner, stop) = (acceptor.clone(), device.clone(), tasks.clone(), stop.clone());
+        async move {
             let greeted = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
             let connection = async {
                 if let Ok(Ok(stream)) = greeted.await {
@@ -121,9 +110,9 @@ async fn accept(
                 () = stop.cancelled() => {}
                 () = connection => {}
             }
-            drop(place);
-        });
-    }
+        }
+    };
+    each_connection(listener, CONNECTIONS_MAX, &tasks, &stop, work).await;
 }
 
 /// One connection, to its end.

@@ -14,6 +14,7 @@ use crate::access::{HttpLimits, Visit, clock};
 use crate::domain::api::{Api, Judged, Pointer, masked};
 use crate::domain::{Obligation, Outcome};
 use crate::protocol::web::{self, Allowed, ReadError, Sent};
+use crate::recording::sha256_of;
 
 /// What the requests of all connections share.
 #[derive(Debug, Default)]
@@ -63,14 +64,11 @@ impl State {
         let object = (!judged.records.is_empty()).then(|| {
             let mut hash = digest::Context::new(&digest::SHA256);
             for (_, value) in &judged.records {
+                // With its length, so that no two lists look alike.
+                hash.update(&value.len().to_le_bytes());
                 hash.update(value.as_bytes());
-                hash.update(b"/");
             }
-            let mut sha256 = [0; 32];
-            for (to, from) in sha256.iter_mut().zip(hash.finish().as_ref()) {
-                *to = *from;
-            }
-            sha256
+            sha256_of(hash)
         });
         self.usage.count(key, api.requests, api.objects, object, clock::now())
     }

@@ -1,5 +1,6 @@
 //! Content without a terminal: kept up to a cap, and beyond it represented by its length and digest.
 
+use crate::recording::sha256_of;
 use aws_lc_rs::digest::{Context, SHA256};
 
 /// One stream of a command.
@@ -35,10 +36,7 @@ impl Bulk {
         if self.bytes <= self.cap {
             return None;
         }
-        let mut sha256 = [0; 32];
-        for (to, from) in sha256.iter_mut().zip(self.digest.finish().as_ref()) {
-            *to = *from;
-        }
+        let sha256 = sha256_of(self.digest);
         Some(Total { bytes: self.bytes, kept: self.cap, sha256 })
     }
 }

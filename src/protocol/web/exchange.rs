@@ -16,7 +16,7 @@ use super::service::Response;
 use super::upstream::{Lease, Sent};
 use crate::access::{BoxFuture, Grant, HttpLimits, Refusal, Session, Standing, Visit};
 use crate::domain::{Action, Outcome};
-use crate::recording::{Exchange, Frame, Part, Stream};
+use crate::recording::{Exchange, Frame, Part, Stream, sha256_of};
 
 /// How long an answer may pause before what has come of it goes on.
 const LULL: Duration = Duration::from_millis(20);
@@ -323,10 +323,7 @@ impl Streaming {
 
     fn end(&mut self, outcome: Outcome) {
         let Some(hash) = self.hash.take() else { return };
-        let mut sha256 = [0; 32];
-        for (to, from) in sha256.iter_mut().zip(hash.finish().as_ref()) {
-            *to = *from;
-        }
+        let sha256 = sha256_of(hash);
         let (channel, stream) = (self.allowed.channel, Stream::Output);
         let frame = Frame::Digest { channel, stream, bytes: self.bytes, kept: self.kept, sha256 };
         // A recorder that fails here has ended the session already.

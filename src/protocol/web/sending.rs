@@ -14,7 +14,7 @@ use super::body::{Body, BodyError, ReadError, read};
 use super::exchange::Allowed;
 use crate::access::{BoxFuture, Refusal, Session};
 use crate::domain::Outcome;
-use crate::recording::{Frame, Stream};
+use crate::recording::{Frame, Stream, sha256_of};
 
 /// Why a request does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -112,10 +112,7 @@ impl Sending {
     /// Records how long it was, as far as it came.
     fn end(&mut self) -> Result<(), Outcome> {
         let Some(hash) = self.hash.take() else { return Ok(()) };
-        let mut sha256 = [0; 32];
-        for (to, from) in sha256.iter_mut().zip(hash.finish().as_ref()) {
-            *to = *from;
-        }
+        let sha256 = sha256_of(hash);
         let (channel, stream) = (self.channel, Stream::Input);
         self.session.record(&Frame::Digest { channel, stream, bytes: self.bytes, kept: self.kept, sha256 })
     }

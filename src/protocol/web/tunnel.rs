@@ -10,7 +10,7 @@ use super::exchange::Allowed;
 use super::frames::{Frames, Message, Side};
 use crate::access::{Refusal, Session};
 use crate::domain::Outcome;
-use crate::recording::{Exchange, Frame, Part, Stream};
+use crate::recording::{Exchange, Frame, Part, Stream, sha256_of};
 
 /// How much is taken at once.
 const CHUNK_BYTES: usize = 16 << 10;
@@ -120,10 +120,7 @@ impl Way {
     }
 
     fn end(self) {
-        let mut sha256 = [0; 32];
-        for (to, from) in sha256.iter_mut().zip(self.hash.finish().as_ref()) {
-            *to = *from;
-        }
+        let sha256 = sha256_of(self.hash);
         let (channel, stream, bytes) = (self.channel, self.stream, self.bytes);
         // A recorder that fails here has ended the session already.
         self.session.record(&Frame::Digest { channel, stream, bytes, kept: 0, sha256 }).ok();

@@ -74,9 +74,12 @@ def serve(plain):
             break
         if not data:
             break
-        child.stdin.write(data)
-        child.stdin.flush()
-    child.stdin.close()
+        try:
+            child.stdin.write(data)
+            child.stdin.flush()
+        except BrokenPipeError:
+            # The program has ended the session itself.
+            break
     child.terminate()
     child.wait()
     print("over", flush=True)
