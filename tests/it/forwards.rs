@@ -157,7 +157,12 @@ fn the_peer_never_learns_whether_an_element_exists() {
             ("a forward", &|ssh| ssh.feed(&["-W", "127.0.0.1:80"], &[], Vec::new())),
         ];
         for (what, ask) in asks {
-            let [there, nowhere] = ["linux-1", "no-such-element"].map(|element| told(element, ask(&way(element))));
+            // A client that is slow to write leaves without the reason when its subsystem fails: it is asked again, a few times.
+            let whole = |element: &str| {
+                let mut all = (0..5).map(|_| told(element, ask(&way(element))));
+                all.find(|told| what != "sftp" || told.2.contains("not allowed for eve")).expect("it is told")
+            };
+            let [there, nowhere] = ["linux-1", "no-such-element"].map(whole);
             assert_ne!(there.0, 0, "{name}: {what}");
             assert_eq!(there, nowhere, "{name}: {what}");
             assert!(

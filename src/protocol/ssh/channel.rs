@@ -25,6 +25,8 @@ use crate::recording::Frame;
 /// The exit status of a command that the gateway refused: what shells use for "cannot execute", so that automation does not take it for a
 /// broken connection and try again.
 const REFUSED_STATUS: u32 = 126;
+/// How long before the failure of a subsystem its reason is told.
+const TOLD_APART: Duration = Duration::from_millis(100);
 /// The exit status when the element was not reached: what `ssh` itself uses.
 const UNREACHABLE_STATUS: u32 = 255;
 /// What a client sent before it left must be on its way to the element within this.
@@ -327,7 +329,11 @@ pub(super) async fn refuse(client: &ClientChannel, wanted: &Wanted, refusal: &Re
 async fn give_up(client: &ClientChannel, wanted: &Wanted, refusal: &Refusal, status: u32) {
     client.tell(&refusal.message()).await;
     match wanted {
-        Wanted::Subsystem(_) => client.answer(false).await,
+        Wanted::Subsystem(_) => {
+            // OpenSSH leaves at once when a subsystem fails, and does not write what it has read together with that.
+            tokio::time::sleep(TOLD_APART).await;
+            client.answer(false).await;
+        }
         Wanted::Shell | Wanted::Exec(_) => {
             client.answer(true).await;
             client.exit_status(status).await;
